@@ -1,0 +1,98 @@
+//! `metav1.Status`: what the API server answers when it does not do what it was asked.
+//!
+//! Reasons, codes and sentences are those of `k8s.io/apimachinery/pkg/api/errors`.
+
+use serde_json::{Value, json};
+
+/// A refusal, ready to be sent as the body of an answer.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{message}")]
+pub struct Status {
+    /// HTTP status code.
+    pub code: u16,
+    /// Machine-readable reason such as `NotFound`.
+    pub reason: String,
+    /// The sentence a person sees.
+    pub message: String,
+    /// `details`, when the real server sends them.
+    pub details: Option<Value>,
+}
+
+impl Status {
+    /// A refusal without details.
+    pub fn new(code: u16, reason: &str, message: impl Into<String>) -> Self {
+        Self { code, reason: reason.to_owned(), message: message.into(), details: None }
+    }
+
+    fn with_details(mut self, group: &str, resource: &str, name: &str) -> Self {
+        let mut details = serde_json::Map::new();
+        for (key, value) in [("name", name), ("group", group), ("kind", resource)] {
+            if !value.is_empty() {
+                details.insert(key.to_owned(), json!(value));
+            }
+        }
+        self.details = Some(Value::Object(details));
+        self
+    }
+
+    /// 404: `deployments.apps "x" not found`.
+    #[must_use]
+    pub fn not_found(group: &str, resource: &str, name: &str) -> Self {
+        Self::new(404, "NotFound", format!("{} \"{name}\" not found", qualified(group, resource)))
+            .with_details(group, resource, name)
+    }
+
+    /// 409: the name is taken.
+    #[must_use]
+    pub fn already_exists(group: &str, resource: &str, name: &str) -> Self {
+        Self::new(409, "AlreadyExists", format!("{} \"{name}\" already exists", qualified(group, resource)))
+            .with_details(group, resource, name)
+    }
+
+    /// 409: a stale write, or a precondition that does not hold.
+    #[must_use]
+    pub fn conflict(group: &str, resource: &str, name: &str, why: &str) -> Self {
+        Self::new(
+            409,
+            "Conflict",
+            format!("Operation cannot be fulfilled on {} \"{name}\": {why}", qualified(group, resource)),
+        )
+        .with_details(group, resource, name)
+    }
+
+    /// 410: a resource version that history no longer holds.
+    #[must_use]
+    pub fn expired(asked: u64, oldest: u64) -> Self {
+        Self::new(410, "Expired", format!("too old resource version: {asked} ({oldest})"))
+    }
+
+    /// 400.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(400, "BadRequest", message)
+    }
+
+    /// 422: `Kind.group "name" is invalid: causes`.
+    #[must_use]
+    pub fn invalid(group: &str, kind: &str, name: &str, causes: &str) -> Self {
+        Self::new(422, "Invalid", format!("{} \"{name}\" is invalid: {causes}", qualified(group, kind)))
+            .with_details(group, kind, name)
+    }
+
+    /// The JSON body.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let mut body = json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {},
+            "status": "Failure", "message": self.message, "reason": self.reason,
+        });
+        if let Some(details) = &self.details {
+            body["details"] = details.clone();
+        }
+        body["code"] = json!(self.code);
+        body
+    }
+}
+
+fn qualified(group: &str, resource: &str) -> String {
+    if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") }
+}

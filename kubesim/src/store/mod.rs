@@ -1,0 +1,331 @@
+//! The versioned store: objects of any kind, one revision counter, and a history that watches read.
+//!
+//! It knows nothing of HTTP, defaulting or validation; it keeps what etcd and the registry keep:
+//! resource versions, uids, creation times, preconditions, finalizers, and the order of events.
+
+mod history;
+mod object;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+
+pub use history::{EventType, Watch, WatchEvent};
+pub use object::Meta;
+
+use crate::clock::Clock;
+use crate::status::Status;
+use history::History;
+
+/// A stored object, shared between the store, lists and watches.
+pub type Object = Arc<Value>;
+
+/// Group and plural name of a resource, e.g. (`apps`, `deployments`). Objects are stored once per
+/// group-resource, whatever version they are read in.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupResource {
+    /// API group; empty for the core group.
+    pub group: String,
+    /// Plural resource name.
+    pub resource: String,
+}
+
+impl GroupResource {
+    /// `GroupResource::new("apps", "deployments")`.
+    pub fn new(group: impl Into<String>, resource: impl Into<String>) -> Self {
+        Self { group: group.into(), resource: resource.into() }
+    }
+}
+
+impl fmt::Display for GroupResource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.group.is_empty() { f.write_str(&self.resource) } else { write!(f, "{}.{}", self.resource, self.group) }
+    }
+}
+
+/// Namespace (empty for cluster-scoped objects) and name.
+type Key = (String, String);
+
+#[derive(Default)]
+struct Collection {
+    objects: BTreeMap<Key, Object>,
+    history: History,
+}
+
+struct State {
+    revision: u64,
+    rng: fastrand::Rng,
+    collections: BTreeMap<GroupResource, Collection>,
+}
+
+/// The store. Cloning shares it.
+#[derive(Clone)]
+pub struct Store {
+    state: Arc<Mutex<State>>,
+    clock: Clock,
+}
+
+/// What a delete did.
+#[derive(Clone, Debug)]
+pub enum Deleted {
+    /// The object is gone; this was its last state.
+    Gone(Object),
+    /// Finalizers or a grace period hold it; `deletionTimestamp` is set.
+    Pending(Object),
+}
+
+/// What must hold for a delete to be carried out.
+#[derive(Clone, Debug, Default)]
+pub struct Preconditions {
+    /// The uid that the object must have.
+    pub uid: Option<String>,
+    /// The resource version that the object must have.
+    pub resource_version: Option<String>,
+}
+
+impl Store {
+    /// An empty store. `seed` decides every uid and generated name.
+    #[must_use]
+    pub fn new(clock: Clock, seed: u64) -> Self {
+        let state = State { revision: 1, rng: fastrand::Rng::with_seed(seed), collections: BTreeMap::new() };
+        Self { state: Arc::new(Mutex::new(state)), clock }
+    }
+
+    /// The cluster's clock.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    // A poisoned lock means that a writer panicked between two consistent states of a map that is
+    // only ever changed by whole replacement, so the data behind it is still good.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The newest revision.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.lock().revision
+    }
+
+    /// Five characters as the API server appends to a `generateName`, from the seeded generator.
+    #[must_use]
+    pub fn name_suffix(&self) -> String {
+        self.lock().name_suffix()
+    }
+
+    /// One object. `namespace` is empty for cluster-scoped resources.
+    #[must_use]
+    pub fn get(&self, resource: &GroupResource, namespace: &str, name: &str) -> Option<Object> {
+        let state = self.lock();
+        state.collections.get(resource)?.objects.get(&(namespace.to_owned(), name.to_owned())).cloned()
+    }
+
+    /// Every object in one namespace, or in all with `None`, ordered by namespace and name, and the
+    /// revision at which this was the state.
+    #[must_use]
+    pub fn list(&self, resource: &GroupResource, namespace: Option<&str>) -> (Vec<Object>, u64) {
+        let state = self.lock();
+        let objects = state.collections.get(resource).map_or_else(Vec::new, |collection| match namespace {
+            None => collection.objects.values().cloned().collect(),
+            Some(namespace) => collection
+                .objects
+                .range((namespace.to_owned(), String::new())..)
+                .take_while(|((ns, _), _)| ns == namespace)
+                .map(|(_, object)| object.clone())
+                .collect(),
+        });
+        (objects, state.revision)
+    }
+
+    /// Every resource that has held an object, in order.
+    #[must_use]
+    pub fn resources(&self) -> Vec<GroupResource> {
+        self.lock().collections.keys().cloned().collect()
+    }
+
+    /// Stores a new object: name (from `generateName` if need be), uid, creation time, generation 1
+    /// and resource version are set here.
+    ///
+    /// # Errors
+    /// `AlreadyExists`; `Invalid` without a name.
+    pub fn create(&self, resource: &GroupResource, mut object: Value) -> Result<Object, Status> {
+        let mut state = self.lock();
+        if object.name().is_empty() {
+            let prefix = object["metadata"]["generateName"].as_str().unwrap_or_default().to_owned();
+            if prefix.is_empty() {
+                return Err(Status::invalid(
+                    &resource.group,
+                    object["kind"].as_str().unwrap_or(&resource.resource),
+                    "",
+                    "metadata.name: Required value: name or generateName is required",
+                ));
+            }
+            let suffix = state.name_suffix();
+            object["metadata"]["name"] = json!(format!("{prefix}{suffix}"));
+        }
+        let key = (object.namespace().to_owned(), object.name().to_owned());
+        if state.collections.get(resource).is_some_and(|c| c.objects.contains_key(&key)) {
+            return Err(Status::already_exists(&resource.group, &resource.resource, &key.1));
+        }
+        let uid = state.uid();
+        let now = self.clock.rfc3339();
+        let meta = &mut object["metadata"];
+        meta["uid"] = json!(uid);
+        meta["creationTimestamp"] = json!(now);
+        meta["generation"] = json!(1);
+        Ok(state.commit(resource, key, object, EventType::Added))
+    }
+
+    /// Reads, changes and writes one object in one step. A change that changes nothing writes nothing
+    /// and keeps the resource version. Removing the last finalizer of an object that is being deleted
+    /// deletes it.
+    ///
+    /// `change` gets the object with its current metadata; the caller decides about generation. uid,
+    /// creation time, name, namespace and deletion time cannot be changed by it.
+    ///
+    /// # Errors
+    /// `NotFound`, or what `change` returns.
+    pub fn update(
+        &self,
+        resource: &GroupResource,
+        namespace: &str,
+        name: &str,
+        change: impl FnOnce(&mut Value) -> Result<(), Status>,
+    ) -> Result<Object, Status> {
+        let mut state = self.lock();
+        let key = (namespace.to_owned(), name.to_owned());
+        let Some(current) = state.collections.get(resource).and_then(|c| c.objects.get(&key)).cloned() else {
+            return Err(Status::not_found(&resource.group, &resource.resource, name));
+        };
+        let mut next = (*current).clone();
+        change(&mut next)?;
+        for field in ["uid", "creationTimestamp", "name", "namespace", "resourceVersion", "deletionTimestamp"] {
+            object::keep_metadata(&current, &mut next, field);
+        }
+        if next == *current {
+            return Ok(current);
+        }
+        if next.is_terminating() && next.finalizers().is_empty() && !current.finalizers().is_empty() {
+            return Ok(state.remove(resource, &key, next));
+        }
+        Ok(state.commit(resource, key, next, EventType::Modified))
+    }
+
+    /// Deletes one object, or marks it when finalizers hold it or `grace_seconds` is more than 0.
+    ///
+    /// # Errors
+    /// `NotFound`; `Conflict` when a precondition does not hold.
+    pub fn delete(
+        &self,
+        resource: &GroupResource,
+        namespace: &str,
+        name: &str,
+        preconditions: &Preconditions,
+        grace_seconds: u64,
+    ) -> Result<Deleted, Status> {
+        let mut state = self.lock();
+        let key = (namespace.to_owned(), name.to_owned());
+        let Some(current) = state.collections.get(resource).and_then(|c| c.objects.get(&key)).cloned() else {
+            return Err(Status::not_found(&resource.group, &resource.resource, name));
+        };
+        object::check_preconditions(resource, &current, preconditions)?;
+        if current.finalizers().is_empty() && grace_seconds == 0 {
+            return Ok(Deleted::Gone(state.remove(resource, &key, (*current).clone())));
+        }
+        if current.is_terminating() {
+            return Ok(Deleted::Pending(current));
+        }
+        let mut next = (*current).clone();
+        let due = self.clock.now().saturating_add(jiff::SignedDuration::from_secs(
+            i64::try_from(grace_seconds).unwrap_or(i64::MAX),
+        ));
+        let due = due.unwrap_or(jiff::Timestamp::MAX).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        next["metadata"]["deletionTimestamp"] = json!(due);
+        next["metadata"]["deletionGracePeriodSeconds"] = json!(grace_seconds);
+        if let Some(generation) = next["metadata"]["generation"].as_i64() {
+            next["metadata"]["generation"] = json!(generation + 1);
+        }
+        Ok(Deleted::Pending(state.commit(resource, key, next, EventType::Modified)))
+    }
+
+    /// Every event of one resource after revision `from`, in order, without a gap. `namespace` `None`
+    /// watches all.
+    ///
+    /// # Errors
+    /// `Expired` (410) when history no longer reaches back to `from`.
+    pub fn watch(&self, resource: &GroupResource, namespace: Option<&str>, from: u64) -> Result<Watch, Status> {
+        let mut state = self.lock();
+        let collection = state.collections.entry(resource.clone()).or_default();
+        let oldest = collection.history.oldest();
+        if from < oldest {
+            return Err(Status::expired(from, oldest));
+        }
+        Ok(Watch::new(self.clone(), resource.clone(), namespace.map(str::to_owned), from, collection.history.subscribe()))
+    }
+
+    /// Forgets history up to the newest revision, so that an older watch gets 410, as after etcd compaction.
+    pub fn compact(&self) {
+        let mut state = self.lock();
+        let revision = state.revision;
+        for collection in state.collections.values_mut() {
+            collection.history.compact(revision);
+        }
+    }
+
+    fn events_after(&self, resource: &GroupResource, from: u64) -> Result<Vec<WatchEvent>, Status> {
+        let state = self.lock();
+        let Some(collection) = state.collections.get(resource) else { return Ok(Vec::new()) };
+        collection.history.after(from)
+    }
+}
+
+impl State {
+    fn name_suffix(&mut self) -> String {
+        // The alphabet of k8s.io/apimachinery/pkg/util/rand: no vowels, no digits that look like them.
+        const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+        (0..5).map(|_| char::from(ALPHABET[self.rng.usize(..ALPHABET.len())])).collect()
+    }
+
+    fn uid(&mut self) -> String {
+        let bits = self.rng.u128(..);
+        // Version 4, variant 1, as google/uuid writes them.
+        let bits = (bits & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
+        format!(
+            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+            bits >> 96,
+            (bits >> 80) & 0xffff,
+            (bits >> 64) & 0xffff,
+            (bits >> 48) & 0xffff,
+            bits & 0xffff_ffff_ffff
+        )
+    }
+
+    fn commit(&mut self, resource: &GroupResource, key: Key, mut object: Value, event: EventType) -> Object {
+        self.revision += 1;
+        object["metadata"]["resourceVersion"] = json!(self.revision.to_string());
+        let object = Arc::new(object);
+        let collection = self.collections.entry(resource.clone()).or_default();
+        let previous = collection.objects.insert(key, object.clone());
+        collection.history.push(WatchEvent { event, object: object.clone(), previous, revision: self.revision });
+        object
+    }
+
+    fn remove(&mut self, resource: &GroupResource, key: &Key, mut last: Value) -> Object {
+        self.revision += 1;
+        last["metadata"]["resourceVersion"] = json!(self.revision.to_string());
+        let last = Arc::new(last);
+        let collection = self.collections.entry(resource.clone()).or_default();
+        let previous = collection.objects.remove(key);
+        collection.history.push(WatchEvent {
+            event: EventType::Deleted,
+            object: last.clone(),
+            previous,
+            revision: self.revision,
+        });
+        last
+    }
+}
