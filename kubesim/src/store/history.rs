@@ -127,7 +127,9 @@ impl Watch {
                     }
                     let namespace = self.namespace.as_deref();
                     self.ready.extend(
-                        events.into_iter().filter(|event| namespace.is_none_or(|ns| event.object.namespace() == ns)),
+                        events
+                            .into_iter()
+                            .filter(|event| namespace.is_none_or(|ns| event.object.namespace() == ns)),
                     );
                 }
             }

@@ -41,7 +41,11 @@ impl GroupResource {
 
 impl fmt::Display for GroupResource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.group.is_empty() { f.write_str(&self.resource) } else { write!(f, "{}.{}", self.resource, self.group) }
+        if self.group.is_empty() {
+            f.write_str(&self.resource)
+        } else {
+            write!(f, "{}.{}", self.resource, self.group)
+        }
     }
 }
 
@@ -203,7 +207,8 @@ impl Store {
         };
         let mut next = (*current).clone();
         change(&mut next)?;
-        for field in ["uid", "creationTimestamp", "name", "namespace", "resourceVersion", "deletionTimestamp"] {
+        for field in ["uid", "creationTimestamp", "name", "namespace", "resourceVersion", "deletionTimestamp"]
+        {
             object::keep_metadata(&current, &mut next, field);
         }
         if next == *current {
@@ -257,14 +262,25 @@ impl Store {
     ///
     /// # Errors
     /// `Expired` (410) when history no longer reaches back to `from`.
-    pub fn watch(&self, resource: &GroupResource, namespace: Option<&str>, from: u64) -> Result<Watch, Status> {
+    pub fn watch(
+        &self,
+        resource: &GroupResource,
+        namespace: Option<&str>,
+        from: u64,
+    ) -> Result<Watch, Status> {
         let mut state = self.lock();
         let collection = state.collections.entry(resource.clone()).or_default();
         let oldest = collection.history.oldest();
         if from < oldest {
             return Err(Status::expired(from, oldest));
         }
-        Ok(Watch::new(self.clone(), resource.clone(), namespace.map(str::to_owned), from, collection.history.subscribe()))
+        Ok(Watch::new(
+            self.clone(),
+            resource.clone(),
+            namespace.map(str::to_owned),
+            from,
+            collection.history.subscribe(),
+        ))
     }
 
     /// Forgets history up to the newest revision, so that an older watch gets 410, as after etcd compaction.
@@ -310,7 +326,12 @@ impl State {
         let object = Arc::new(object);
         let collection = self.collections.entry(resource.clone()).or_default();
         let previous = collection.objects.insert(key, object.clone());
-        collection.history.push(WatchEvent { event, object: object.clone(), previous, revision: self.revision });
+        collection.history.push(WatchEvent {
+            event,
+            object: object.clone(),
+            previous,
+            revision: self.revision,
+        });
         object
     }
 

@@ -70,7 +70,9 @@ pub(super) fn check_preconditions(
     ];
     for (what, wanted, found) in checks {
         if let Some(wanted) = wanted.filter(|wanted| *wanted != found) {
-            let why = format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}");
+            let why = format!(
+                "Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}"
+            );
             return Err(Status::conflict(&resource.group, &resource.resource, current.name(), &why));
         }
     }
