@@ -214,13 +214,15 @@ impl Store {
         if next == *current {
             return Ok(current);
         }
-        if next.is_terminating() && next.finalizers().is_empty() && !current.finalizers().is_empty() {
+        if next.is_terminating() && !next.is_held() && current.is_held() {
             return Ok(state.remove(resource, &key, next));
         }
         Ok(state.commit(resource, key, next, EventType::Modified))
     }
 
-    /// Deletes one object, or marks it when finalizers hold it or `grace_seconds` is more than 0.
+    /// Deletes one object, or marks it when finalizers hold it or `grace_seconds` is more than 0. A
+    /// namespace is also held by its `spec.finalizers`; marking it sets its phase to `Terminating`, and
+    /// the update that takes away what held it deletes it.
     ///
     /// # Errors
     /// `NotFound`; `Conflict` when a precondition does not hold.
@@ -238,7 +240,7 @@ impl Store {
             return Err(Status::not_found(&resource.group, &resource.resource, name));
         };
         object::check_preconditions(resource, &current, preconditions)?;
-        if current.finalizers().is_empty() && grace_seconds == 0 {
+        if !current.is_held() && grace_seconds == 0 {
             return Ok(Deleted::Gone(state.remove(resource, &key, (*current).clone())));
         }
         if current.is_terminating() {
@@ -250,7 +252,11 @@ impl Store {
         ));
         let due = due.unwrap_or(jiff::Timestamp::MAX).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         next["metadata"]["deletionTimestamp"] = json!(due);
-        next["metadata"]["deletionGracePeriodSeconds"] = json!(grace_seconds);
+        if next["kind"] == "Namespace" {
+            next["status"]["phase"] = json!("Terminating");
+        } else {
+            next["metadata"]["deletionGracePeriodSeconds"] = json!(grace_seconds);
+        }
         if let Some(generation) = next["metadata"]["generation"].as_i64() {
             next["metadata"]["generation"] = json!(generation + 1);
         }

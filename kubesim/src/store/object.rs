@@ -21,6 +21,8 @@ pub trait Meta {
     fn finalizers(&self) -> &[Value];
     /// Whether `metadata.deletionTimestamp` is set.
     fn is_terminating(&self) -> bool;
+    /// Whether a delete only marks it: by `metadata.finalizers`, or a namespace's own `spec.finalizers`.
+    fn is_held(&self) -> bool;
 }
 
 impl Meta for Value {
@@ -44,6 +46,13 @@ impl Meta for Value {
     }
     fn is_terminating(&self) -> bool {
         self["metadata"]["deletionTimestamp"].is_string()
+    }
+    fn is_held(&self) -> bool {
+        let namespace = || {
+            self["kind"] == "Namespace"
+                && self["spec"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty())
+        };
+        !self.finalizers().is_empty() || namespace()
     }
 }
 

@@ -1,0 +1,251 @@
+//! delete and deletecollection.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::answer::Reply;
+use super::read::{Selection, namespace_filter};
+use super::{Call, Core, storage_namespace};
+use crate::resources::Resource;
+use crate::status::Status;
+use crate::store::{Deleted, Meta, Object, Preconditions};
+
+/// `metav1.DeleteOptions`, from the body or the query.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Options {
+    grace: Option<u64>,
+    propagation: Option<String>,
+    preconditions: Preconditions,
+    dry_run: bool,
+}
+
+impl Options {
+    pub(super) fn of(call: &Call) -> Result<Self, Status> {
+        let body = if call.body.is_empty() {
+            Value::Null
+        } else {
+            crate::codec::decode(&call.headers, &call.body)?
+        };
+        Self::from_value(&body, call)
+    }
+
+    pub(super) fn from_value(body: &Value, call: &Call) -> Result<Self, Status> {
+        let query = &call.info.query;
+        let text = |value: &Value| {
+            value
+                .as_str()
+                .filter(|text| !text.is_empty())
+                .map(str::to_owned)
+        };
+        let orphan = body["orphanDependents"].as_bool().or_else(|| {
+            query
+                .get("orphanDependents")
+                .map(|_| query.is_true("orphanDependents"))
+        });
+        let propagation = text(&body["propagationPolicy"])
+            .or_else(|| query.get("propagationPolicy").map(str::to_owned))
+            .or_else(|| {
+                orphan.map(|orphan| if orphan { "Orphan" } else { "Background" }.to_owned())
+            });
+        if let Some(policy) = propagation
+            .as_deref()
+            .filter(|p| !matches!(*p, "Orphan" | "Background" | "Foreground"))
+        {
+            return Err(Status::invalid(
+                "meta.k8s.io",
+                "DeleteOptions",
+                "",
+                &format!(
+                    "propagationPolicy: Unsupported value: \"{policy}\": supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""
+                ),
+            ));
+        }
+        let dry_run = body["dryRun"]
+            .as_array()
+            .is_some_and(|all| all.iter().any(|d| d == "All"));
+        Ok(Self {
+            grace: body["gracePeriodSeconds"]
+                .as_i64()
+                .map(|s| u64::try_from(s).unwrap_or(0))
+                .or_else(|| query.number("gracePeriodSeconds")),
+            propagation,
+            preconditions: Preconditions {
+                uid: text(&body["preconditions"]["uid"]),
+                resource_version: text(&body["preconditions"]["resourceVersion"]),
+            },
+            dry_run: dry_run || call.info.dry_run(),
+        })
+    }
+}
+
+impl Core {
+    pub(super) fn delete(&self, call: &Call, resource: &Arc<Resource>) -> Result<Reply, Status> {
+        let options = Options::of(call)?;
+        let object = self.object(call, resource)?;
+        let deleted = self.delete_one(resource, &object, &options)?;
+        let waits = matches!(
+            options.propagation.as_deref(),
+            Some("Orphan" | "Foreground")
+        );
+        Ok(match deleted {
+            Deleted::Pending(object) => {
+                let code = if waits {
+                    StatusCode::ACCEPTED
+                } else {
+                    StatusCode::OK
+                };
+                Reply::Object(code, resource.clone(), object)
+            }
+            Deleted::Gone(object) if returns_object(resource) => {
+                Reply::Object(StatusCode::OK, resource.clone(), object)
+            }
+            Deleted::Gone(object) => {
+                let mut details =
+                    json!({"name": object.name(), "kind": resource.plural, "uid": object.uid()});
+                if !resource.group.is_empty() {
+                    details["group"] = json!(resource.group);
+                }
+                Reply::value(json!({
+                    "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details,
+                }))
+            }
+        })
+    }
+
+    pub(super) fn delete_collection(
+        &self,
+        call: &Call,
+        resource: &Arc<Resource>,
+    ) -> Result<Reply, Status> {
+        let options = Options::of(call)?;
+        let selection = Selection::of(call, resource)?;
+        let (objects, revision) = self
+            .store
+            .list(&resource.storage(), namespace_filter(call, resource));
+        let mut deleted = Vec::new();
+        for object in objects.iter().filter(|object| selection.matches(object)) {
+            match self.delete_one(resource, object, &options) {
+                Ok(Deleted::Gone(object) | Deleted::Pending(object)) => deleted.push(object),
+                // Somebody else was faster; it is gone, as was asked.
+                Err(status) if status.reason == "NotFound" => {}
+                Err(status) => return Err(status),
+            }
+        }
+        Ok(Reply::List(
+            resource.clone(),
+            deleted,
+            json!({"resourceVersion": revision.to_string()}),
+        ))
+    }
+
+    /// Deletes one object as its kind is deleted: with the grace, finalizers and phase that it gets.
+    pub(super) fn delete_one(
+        &self,
+        resource: &Resource,
+        object: &Object,
+        options: &Options,
+    ) -> Result<Deleted, Status> {
+        let storage = resource.storage();
+        let (namespace, name) = (object.namespace(), object.name());
+        crate::admission::on_delete(self, resource, object)?;
+        let grace = grace(resource, object, options.grace);
+        if options.dry_run {
+            return Ok(Deleted::Gone(object.clone()));
+        }
+        let finalizer = match options.propagation.as_deref() {
+            Some("Orphan") => Some("orphan"),
+            Some("Foreground") => Some("foregroundDeletion"),
+            _ => None,
+        };
+        let mut preconditions = options.preconditions.clone();
+        if let Some(finalizer) = finalizer.filter(|_| !object.is_terminating()) {
+            check(resource, object, &preconditions)?;
+            self.store.update(&storage, namespace, name, |object| {
+                let mut finalizers: Vec<Value> = object.finalizers().to_vec();
+                if !finalizers.iter().any(|found| found == finalizer) {
+                    finalizers.push(json!(finalizer));
+                }
+                object["metadata"]["finalizers"] = Value::Array(finalizers);
+                Ok(())
+            })?;
+            // Ours was the write that moved it on.
+            preconditions.resource_version = None;
+        }
+        self.store
+            .delete(&storage, namespace, name, &preconditions, grace)
+    }
+}
+
+fn check(resource: &Resource, object: &Value, preconditions: &Preconditions) -> Result<(), Status> {
+    match &preconditions.resource_version {
+        Some(wanted) if wanted != object.resource_version() => Err(Status::conflict(
+            &resource.group,
+            &resource.plural,
+            object.name(),
+            &format!(
+                "Precondition failed: ResourceVersion in precondition: {wanted}, ResourceVersion in object meta: {}",
+                object.resource_version()
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Seconds of grace: only pods have any, and only those that a kubelet has to stop.
+fn grace(resource: &Resource, object: &Value, asked: Option<u64>) -> u64 {
+    if !(resource.group.is_empty() && resource.plural == "pods") {
+        return 0;
+    }
+    let finished = matches!(
+        object["status"]["phase"].as_str(),
+        Some("Succeeded" | "Failed")
+    );
+    if object["spec"]["nodeName"]
+        .as_str()
+        .is_none_or(str::is_empty)
+        || finished
+    {
+        return 0;
+    }
+    asked.unwrap_or_else(|| {
+        object["spec"]["terminationGracePeriodSeconds"]
+            .as_u64()
+            .unwrap_or(30)
+    })
+}
+
+/// The kinds whose deletion answers with the object rather than with a `Status`.
+fn returns_object(resource: &Resource) -> bool {
+    resource.group.is_empty()
+        && matches!(
+            resource.plural.as_str(),
+            "pods"
+                | "services"
+                | "serviceaccounts"
+                | "persistentvolumes"
+                | "persistentvolumeclaims"
+                | "resourcequotas"
+                | "podtemplates"
+        )
+}
+
+impl Core {
+    /// Deletes the pod that a call names, as an eviction asks it to.
+    pub(super) fn evict_now(
+        &self,
+        call: &Call,
+        resource: &Resource,
+        options: &Options,
+    ) -> Result<Deleted, Status> {
+        let name = &call.info.name;
+        let Some(pod) =
+            self.store
+                .get(&resource.storage(), storage_namespace(call, resource), name)
+        else {
+            return Err(Status::not_found("", "pods", name));
+        };
+        self.delete_one(resource, &pod, options)
+    }
+}

@@ -1,0 +1,307 @@
+//! From a request to its answer: routing, and one file for each family of verbs.
+
+mod answer;
+mod delete;
+mod info;
+mod logs;
+mod negotiate;
+mod read;
+mod review;
+mod subresource;
+mod update;
+mod watch;
+mod write;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, Response};
+use serde_json::Value;
+
+pub use logs::{LogRequest, Logs, NoLogs};
+
+use crate::resources::{Registry, Resource};
+use crate::status::Status;
+use crate::store::{Meta, Store};
+use crate::tap::{Action, Fault, Recording, Tap, When};
+use crate::transport::{ApiConfig, Authenticator, Body, Broken, User};
+pub(crate) use answer::Reply;
+use info::RequestInfo;
+use negotiate::Format;
+pub(crate) use negotiate::accepted;
+
+/// The API behind every way in.
+pub(crate) struct Core {
+    pub(crate) store: Store,
+    registry: Registry,
+    tap: Tap,
+    pub(crate) minor: u8,
+    pub(crate) logs: Arc<dyn Logs>,
+    authenticator: Authenticator,
+}
+
+/// One request, while it is handled.
+pub(crate) struct Call {
+    pub(crate) info: RequestInfo,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) user: Arc<User>,
+    pub(crate) format: Format,
+    /// Sentences for the client's `Warning` headers.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Call {
+    /// Who writes, for `managedFields`: the `fieldManager` parameter, else the user agent up to its `/`.
+    pub(crate) fn manager(&self) -> String {
+        if let Some(manager) = self.info.query.get("fieldManager") {
+            return manager.to_owned();
+        }
+        let agent = header(&self.headers, http::header::USER_AGENT.as_str());
+        let manager = agent.split('/').next().unwrap_or_default();
+        if manager.is_empty() {
+            "unknown".to_owned()
+        } else {
+            manager.chars().take(128).collect()
+        }
+    }
+}
+
+/// A header's text, or the empty string.
+pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+}
+
+impl Core {
+    pub(crate) fn new(config: ApiConfig) -> Self {
+        Self {
+            registry: Registry::new(config.store.clone()),
+            store: config.store,
+            tap: config.tap,
+            minor: config.minor,
+            logs: config.logs,
+            authenticator: Authenticator::default(),
+        }
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    pub(crate) fn tap(&self) -> &Tap {
+        &self.tap
+    }
+
+    pub(crate) fn authenticator(&self) -> &Authenticator {
+        &self.authenticator
+    }
+
+    /// Answers one request, through the tap. `user` is `None` when nobody was recognised.
+    pub(crate) async fn handle(
+        &self,
+        user: Option<Arc<User>>,
+        head: Parts,
+        body: Result<Bytes, Status>,
+    ) -> Result<Response<Body>, Broken> {
+        let clock = self.store.clock();
+        let info = RequestInfo::parse(&head.method, &head.uri);
+        let at = clock.now();
+        let (seq, fault) =
+            self.tap
+                .arrive(self.recording(&info, &head.headers, &body, user.as_deref(), at));
+        let format = Format::of(&head.headers);
+        let accept_gzip = header(&head.headers, "accept-encoding").contains("gzip");
+        let head_only = head.method == http::Method::HEAD;
+        let (mut before, mut after) = (None, None);
+        if let Some(Fault { when, action, .. }) = fault {
+            // Half an answer needs a whole one first.
+            let before_it = when == When::Before && action != Action::Truncate;
+            *(if before_it { &mut before } else { &mut after }) = Some(action);
+        }
+        let mut response = match self.strike(before).await? {
+            Some(status) => answer::failure(&status),
+            None => match (user, body) {
+                (None, _) => answer::failure(&Status::unauthorized()),
+                (Some(_), Err(status)) => answer::failure(&status),
+                (Some(user), Ok(body)) => {
+                    let call = Call {
+                        info,
+                        headers: head.headers,
+                        body,
+                        user,
+                        format,
+                        warnings: Vec::new(),
+                    };
+                    self.respond(call, accept_gzip)
+                }
+            },
+        };
+        if after == Some(Action::Truncate) {
+            response = response.map(Body::truncated);
+        } else if let Some(status) = self.strike(after).await? {
+            response = answer::failure(&status);
+        }
+        if head_only {
+            response = response.map(|_| Body::whole(Bytes::new()));
+        }
+        let latency =
+            std::time::Duration::try_from(clock.now().duration_since(at)).unwrap_or_default();
+        self.tap.answered(seq, response.status().as_u16(), latency);
+        Ok(response)
+    }
+
+    /// Carries out a fault; the status to answer with instead, if that is the fault.
+    async fn strike(&self, action: Option<Action>) -> Result<Option<Status>, Broken> {
+        match action {
+            None | Some(Action::Truncate) => Ok(None),
+            Some(Action::Reset) => Err(Broken),
+            Some(Action::Hang) => std::future::pending().await,
+            Some(Action::Delay(duration)) => {
+                self.store.clock().sleep(duration).await;
+                Ok(None)
+            }
+            Some(Action::Respond {
+                code,
+                reason,
+                message,
+                retry_after,
+            }) => {
+                let mut status = Status::new(code, &reason, message);
+                if let Some(seconds) = retry_after {
+                    status = status.retry_after(seconds);
+                }
+                Ok(Some(status))
+            }
+        }
+    }
+
+    fn recording(
+        &self,
+        info: &RequestInfo,
+        headers: &HeaderMap,
+        body: &Result<Bytes, Status>,
+        user: Option<&User>,
+        at: jiff::Timestamp,
+    ) -> Recording {
+        let mut name = info.name.clone();
+        if let (true, "create", Ok(body)) = (name.is_empty(), info.verb.as_str(), body)
+            && let Ok(object) = crate::codec::decode(headers, body)
+        {
+            name = object.name().to_owned();
+        }
+        Recording {
+            seq: 0,
+            at,
+            verb: info.verb.clone(),
+            group: info.group.clone(),
+            version: info.version.clone(),
+            resource: info.resource.clone(),
+            subresource: info.subresource.clone(),
+            namespace: info.namespace.clone(),
+            name,
+            path: info.path.clone(),
+            user: user.map(|user| user.name.clone()).unwrap_or_default(),
+            user_agent: header(headers, "user-agent").to_owned(),
+            dry_run: info.dry_run(),
+            status: 0,
+            latency: std::time::Duration::ZERO,
+            fault: None,
+        }
+    }
+
+    fn respond(&self, mut call: Call, gzip: bool) -> Response<Body> {
+        match self.route(&mut call) {
+            Ok(reply) => answer::success(reply, &call, gzip),
+            Err(status) => answer::failure(&status),
+        }
+    }
+
+    fn route(&self, call: &mut Call) -> Result<Reply, Status> {
+        if !call.info.is_resource {
+            return crate::discovery::answer(self, call);
+        }
+        let info = &call.info;
+        let Some(resource) = self
+            .registry
+            .find(&info.group, &info.version, &info.resource)
+        else {
+            return Ok(Reply::path_not_found());
+        };
+        if !resource.namespaced && !info.namespace.is_empty() && info.resource != "namespaces" {
+            return Ok(Reply::path_not_found());
+        }
+        crate::admission::authorize(self, call)?;
+        if !call.info.subresource.is_empty() {
+            return self.subresource(call, &resource);
+        }
+        if !resource.verbs.contains(&call.info.verb) {
+            return Err(Status::method_not_allowed());
+        }
+        match call.info.verb.as_str() {
+            "get" => self.get(call, &resource),
+            "list" => self.list(call, &resource),
+            "watch" => self.watch(call, &resource),
+            "create" => match resource.group.as_str() {
+                "authorization.k8s.io" | "authentication.k8s.io" => self.review(call, &resource),
+                _ if resource.plural == "bindings" => self.bind(call),
+                _ => self.create(call, &resource),
+            },
+            "update" => self.replace(call, &resource, None),
+            "patch" => self.patch(call, &resource, None),
+            "delete" => self.delete(call, &resource),
+            "deletecollection" => self.delete_collection(call, &resource),
+            _ => Err(Status::method_not_allowed()),
+        }
+    }
+
+    /// The object that a call names.
+    pub(crate) fn object(
+        &self,
+        call: &Call,
+        resource: &Resource,
+    ) -> Result<crate::store::Object, Status> {
+        let name = &call.info.name;
+        self.store
+            .get(&resource.storage(), storage_namespace(call, resource), name)
+            .ok_or_else(|| Status::not_found(&resource.group, &resource.plural, name))
+    }
+}
+
+/// The namespace under which a call's object is stored.
+pub(crate) fn storage_namespace<'a>(call: &'a Call, resource: &Resource) -> &'a str {
+    if resource.namespaced {
+        &call.info.namespace
+    } else {
+        ""
+    }
+}
+
+/// An object as a resource's version presents it.
+pub(crate) fn present(resource: &Resource, object: &Value) -> Value {
+    let mut value = object.clone();
+    present_in_place(resource, &mut value);
+    value
+}
+
+/// Turns an object into what a resource's version presents.
+pub(crate) fn present_in_place(resource: &Resource, value: &mut Value) {
+    if resource.group == "events.k8s.io" {
+        crate::codec::events::to_events_v1(value);
+    }
+    value["apiVersion"] = Value::String(resource.api_version());
+    value["kind"] = Value::String(resource.kind.clone());
+}
+
+/// Whether an object can be sent as it is stored.
+pub(crate) fn presentable(resource: &Resource, object: &Value) -> bool {
+    resource.group != "events.k8s.io"
+        && object["kind"] == resource.kind.as_str()
+        && object["apiVersion"].as_str().is_some_and(|found| {
+            crate::resources::split_api_version(found)
+                == (resource.group.as_str(), resource.version.as_str())
+        })
+}

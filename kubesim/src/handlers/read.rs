@@ -1,0 +1,157 @@
+//! get and list.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use super::answer::Reply;
+use super::{Call, Core};
+use crate::resources::Resource;
+use crate::selector::{FieldSelector, LabelSelector};
+use crate::status::Status;
+use crate::store::{Meta, Object};
+
+/// The selectors of a list, watch or deletecollection.
+#[derive(Clone, Default)]
+pub(super) struct Selection {
+    labels: LabelSelector,
+    fields: FieldSelector,
+}
+
+impl Selection {
+    pub(super) fn of(call: &Call, resource: &Resource) -> Result<Self, Status> {
+        let text = |key| call.info.query.get(key).unwrap_or_default();
+        Ok(Self {
+            labels: LabelSelector::parse(text("labelSelector"))?,
+            fields: FieldSelector::parse(text("fieldSelector"), resource)?,
+        })
+    }
+
+    pub(super) fn matches(&self, object: &Value) -> bool {
+        self.labels.matches(object.labels()) && self.fields.matches(object)
+    }
+
+    fn is_everything(&self) -> bool {
+        self.labels.is_empty() && self.fields.is_empty()
+    }
+}
+
+/// A place in a list that was cut by `limit`.
+struct Continue {
+    revision: u64,
+    namespace: String,
+    name: String,
+}
+
+impl Continue {
+    fn encode(&self) -> String {
+        let json = json!({"v": "meta.k8s.io/v1", "rv": self.revision, "start": [self.namespace, self.name]});
+        URL_SAFE_NO_PAD.encode(json.to_string())
+    }
+
+    fn decode(token: &str) -> Result<Self, Status> {
+        let bad = || {
+            Status::bad_request(
+                "continue key is not valid: the continue token is not one of this server's",
+            )
+        };
+        let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| bad())?;
+        let value: Value = serde_json::from_slice(&bytes).map_err(|_| bad())?;
+        let text = |value: &Value| value.as_str().map(str::to_owned).ok_or_else(bad);
+        Ok(Self {
+            revision: value["rv"].as_u64().ok_or_else(bad)?,
+            namespace: text(&value["start"][0])?,
+            name: text(&value["start"][1])?,
+        })
+    }
+}
+
+/// The `resourceVersion` parameter as a number.
+pub(super) fn revision_of(call: &Call) -> Result<Option<u64>, Status> {
+    call.info.query.get("resourceVersion").map_or(Ok(None), |text| {
+        text.parse().map(Some).map_err(|_| {
+            Status::bad_request(format!("resourceVersion: Invalid value: \"{text}\": strconv.ParseUint: parsing \"{text}\": invalid syntax"))
+        })
+    })
+}
+
+impl Core {
+    pub(super) fn get(&self, call: &Call, resource: &Arc<Resource>) -> Result<Reply, Status> {
+        let object = self.object(call, resource)?;
+        Ok(Reply::Object(StatusCode::OK, resource.clone(), object))
+    }
+
+    pub(super) fn list(&self, call: &Call, resource: &Arc<Resource>) -> Result<Reply, Status> {
+        let selection = Selection::of(call, resource)?;
+        let asked = revision_of(call)?;
+        let exact = match (call.info.query.get("resourceVersionMatch"), asked) {
+            (None | Some("NotOlderThan"), _) => false,
+            (Some("Exact"), Some(revision)) if revision > 0 => true,
+            (Some(other), _) => {
+                return Err(Status::invalid(
+                    "meta.k8s.io",
+                    "ListOptions",
+                    "",
+                    &format!(
+                        "resourceVersionMatch: Forbidden: resourceVersionMatch \"{other}\" is forbidden for this resourceVersion"
+                    ),
+                ));
+            }
+        };
+        let namespace = namespace_filter(call, resource);
+        let (mut items, revision) = self.store.list(&resource.storage(), namespace);
+        if let Some(asked) = asked.filter(|asked| *asked > revision) {
+            return Err(Status::too_large_resource_version(asked, revision));
+        }
+        if exact && asked != Some(revision) {
+            return Err(Status::expired(asked.unwrap_or_default(), revision));
+        }
+        items.retain(|item| selection.matches(item));
+        let mut metadata = Map::new();
+        metadata.insert("resourceVersion".into(), json!(revision.to_string()));
+        if let Some(token) = call.info.query.get("continue") {
+            let from = Continue::decode(token)?;
+            items.retain(|item| {
+                (item.namespace(), item.name()) >= (from.namespace.as_str(), from.name.as_str())
+            });
+            metadata.insert("resourceVersion".into(), json!(from.revision.to_string()));
+        }
+        if let Some(limit) = call
+            .info
+            .query
+            .number("limit")
+            .and_then(|limit| usize::try_from(limit).ok())
+            && limit > 0
+            && items.len() > limit
+        {
+            let rest = items.split_off(limit);
+            let next: &Object = &rest[0];
+            let first_revision = metadata["resourceVersion"]
+                .as_str()
+                .and_then(|rv| rv.parse().ok());
+            let token = Continue {
+                revision: first_revision.unwrap_or(revision),
+                namespace: next.namespace().to_owned(),
+                name: next.name().to_owned(),
+            };
+            metadata.insert("continue".into(), json!(token.encode()));
+            if selection.is_everything() {
+                metadata.insert("remainingItemCount".into(), json!(rest.len()));
+            }
+        }
+        Ok(Reply::List(
+            resource.clone(),
+            items,
+            Value::Object(metadata),
+        ))
+    }
+}
+
+/// The namespace that a list or watch is about; `None` for all.
+pub(super) fn namespace_filter<'a>(call: &'a Call, resource: &Resource) -> Option<&'a str> {
+    Some(call.info.namespace.as_str())
+        .filter(|namespace| resource.namespaced && !namespace.is_empty())
+}

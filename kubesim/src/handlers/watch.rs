@@ -1,0 +1,255 @@
+//! watch: newline-delimited JSON of what changes.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::answer::{Reply, partial, to_bytes};
+use super::negotiate::Format;
+use super::read::{Selection, namespace_filter, revision_of};
+use super::{Call, Core, present};
+use crate::clock::Clock;
+use crate::resources::Resource;
+use crate::status::Status;
+use crate::store::{EventType, Object, Watch, WatchEvent};
+use crate::transport::Body;
+
+/// How long a watch lasts when the client does not say. The real server draws from 30 to 60 minutes.
+const LASTS: Duration = Duration::from_secs(45 * 60);
+
+/// How often a bookmark is sent, as the real watch cache does.
+const BOOKMARK: Duration = Duration::from_secs(60);
+
+impl Core {
+    pub(super) fn watch(&self, call: &Call, resource: &Arc<Resource>) -> Result<Reply, Status> {
+        let selection = Selection::of(call, resource)?;
+        let namespace = namespace_filter(call, resource).map(str::to_owned);
+        // `get` with watch=true is a watch of one name.
+        let name = Some(call.info.name.clone()).filter(|name| !name.is_empty());
+        let asked = revision_of(call)?;
+        let bookmarks = call.info.query.is_true("allowWatchBookmarks");
+        let initial = call
+            .info
+            .query
+            .get("sendInitialEvents")
+            .map(|value| value == "true");
+        let forbidden = |why: &str| Err(Status::invalid("meta.k8s.io", "ListOptions", "", why));
+        if initial.is_some() && call.info.query.get("resourceVersionMatch") != Some("NotOlderThan")
+        {
+            return forbidden(
+                "resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+            );
+        }
+        if initial == Some(true) && !bookmarks {
+            return forbidden(
+                "sendInitialEvents: Forbidden: sendInitialEvents requires setting allowWatchBookmarks to true",
+            );
+        }
+        let mut ready = VecDeque::new();
+        let form = Form {
+            resource: resource.clone(),
+            format: call.format,
+            include: call
+                .info
+                .query
+                .get("includeObject")
+                .unwrap_or("Metadata")
+                .to_owned(),
+        };
+        let selected = {
+            let (selection, name) = (selection.clone(), name.clone());
+            move |object: &Value| {
+                selection.matches(object)
+                    && name
+                        .as_deref()
+                        .is_none_or(|n| object["metadata"]["name"] == n)
+            }
+        };
+        // From a version: what came after it. Without one, or from 0: what is there now, and then what comes.
+        let start = match asked {
+            Some(revision) if revision > 0 && initial != Some(true) => revision,
+            _ => {
+                let (objects, revision) =
+                    self.store.list(&resource.storage(), namespace.as_deref());
+                if initial != Some(false) {
+                    ready.extend(
+                        objects
+                            .iter()
+                            .filter(|object| selected(object))
+                            .map(|o| form.event("ADDED", o)),
+                    );
+                }
+                if initial == Some(true) {
+                    ready.push_back(form.bookmark(revision, true));
+                }
+                revision
+            }
+        };
+        let watch = match self
+            .store
+            .watch(&resource.storage(), namespace.as_deref(), start)
+        {
+            Ok(watch) => watch,
+            // The head of the answer is 200 and the refusal its first event, as client-go expects it.
+            Err(expired) => {
+                let event = json!({"type": "ERROR", "object": expired.to_json()});
+                return Ok(Reply::Stream(Body::stream(futures::stream::iter([line(
+                    &event,
+                )]))));
+            }
+        };
+        let clock = self.store.clock();
+        let lasts = call
+            .info
+            .query
+            .number("timeoutSeconds")
+            .filter(|s| *s > 0)
+            .map_or(LASTS, Duration::from_secs);
+        let watcher = Watcher {
+            watch,
+            form,
+            selected: Box::new(selected),
+            ready,
+            clock,
+            deadline: Box::pin(async move { clock.sleep(lasts).await }),
+            bookmark: bookmarks.then(|| after(clock, BOOKMARK)),
+            ended: false,
+        };
+        Ok(Reply::Stream(Body::stream(futures::stream::unfold(
+            watcher,
+            |mut watcher| async move { watcher.next().await.map(|bytes| (bytes, watcher)) },
+        ))))
+    }
+}
+
+type Timer = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+fn after(clock: Clock, duration: Duration) -> Timer {
+    Box::pin(async move { clock.sleep(duration).await })
+}
+
+struct Watcher {
+    watch: Watch,
+    form: Form,
+    selected: Box<dyn Fn(&Value) -> bool + Send>,
+    ready: VecDeque<Bytes>,
+    clock: Clock,
+    deadline: Timer,
+    bookmark: Option<Timer>,
+    ended: bool,
+}
+
+impl Watcher {
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(bytes) = self.ready.pop_front() {
+                return Some(bytes);
+            }
+            if self.ended {
+                return None;
+            }
+            let bookmark = async {
+                match &mut self.bookmark {
+                    Some(timer) => timer.await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                event = self.watch.next() => match event {
+                    None => return None,
+                    Some(Ok(event)) => self.push(&event),
+                    Some(Err(expired)) => {
+                        self.ended = true;
+                        return Some(line(&json!({"type": "ERROR", "object": expired.to_json()})));
+                    }
+                },
+                () = &mut self.deadline => return None,
+                () = bookmark => {
+                    self.bookmark = Some(after(self.clock, BOOKMARK));
+                    return Some(self.form.bookmark(self.watch.position(), false));
+                }
+            }
+        }
+    }
+
+    /// A change seen through the selectors: one that leaves the selection is a deletion, one that enters
+    /// it an addition.
+    fn push(&mut self, event: &WatchEvent) {
+        let now = event.event != EventType::Deleted && (self.selected)(&event.object);
+        let before = event
+            .previous
+            .as_ref()
+            .is_some_and(|previous| (self.selected)(previous));
+        let bytes = match (before, now) {
+            (false, false) => return,
+            (false, true) => self.form.event("ADDED", &event.object),
+            (true, true) => self.form.event("MODIFIED", &event.object),
+            (true, false) if event.event == EventType::Deleted => {
+                self.form.event("DELETED", &event.object)
+            }
+            (true, false) => {
+                // The last state that was selected, at the revision of the change.
+                let mut last = event.previous.as_deref().cloned().unwrap_or_default();
+                last["metadata"]["resourceVersion"] = json!(event.revision.to_string());
+                self.form.event("DELETED", &Arc::new(last))
+            }
+        };
+        self.ready.push_back(bytes);
+    }
+}
+
+/// How a watch's objects are written.
+struct Form {
+    resource: Arc<Resource>,
+    format: Format,
+    include: String,
+}
+
+impl Form {
+    fn event(&self, kind: &str, object: &Object) -> Bytes {
+        let object = match self.format {
+            Format::Json | Format::Yaml => present(&self.resource, object),
+            Format::Metadata(version) => partial(&self.resource, object, version),
+            Format::Table(version) => crate::table::of(
+                &self.resource,
+                version,
+                &self.include,
+                std::slice::from_ref(object),
+                None,
+            ),
+        };
+        line(&json!({"type": kind, "object": object}))
+    }
+
+    fn bookmark(&self, revision: u64, initial_end: bool) -> Bytes {
+        let mut metadata =
+            json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
+        if initial_end {
+            metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
+        }
+        let object = match self.format {
+            Format::Table(version) => json!({
+                "kind": "Table", "apiVersion": format!("meta.k8s.io/{version}"), "metadata": metadata,
+                "columnDefinitions": [], "rows": [],
+            }),
+            Format::Metadata(version) => json!({
+                "kind": "PartialObjectMetadata", "apiVersion": format!("meta.k8s.io/{version}"), "metadata": metadata,
+            }),
+            _ => json!({
+                "kind": self.resource.kind, "apiVersion": self.resource.api_version(), "metadata": metadata,
+            }),
+        };
+        line(&json!({"type": "BOOKMARK", "object": object}))
+    }
+}
+
+fn line(event: &Value) -> Bytes {
+    let mut bytes = to_bytes(event);
+    bytes.push(b'\n');
+    Bytes::from(bytes)
+}

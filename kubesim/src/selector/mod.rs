@@ -1,0 +1,7 @@
+//! Label and field selectors, as text and as objects.
+
+mod fields;
+mod labels;
+
+pub use fields::FieldSelector;
+pub use labels::LabelSelector;

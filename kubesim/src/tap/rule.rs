@@ -1,0 +1,114 @@
+//! Which requests are broken, and how.
+
+use std::time::Duration;
+
+use super::Recording;
+
+/// Names a rule that was added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RuleId(pub(super) u64);
+
+/// Whether the request has been carried out when it is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// The cluster never sees it.
+    Before,
+    /// The cluster has done it, and the answer is what breaks: the ambiguous write.
+    AfterCommit,
+}
+
+/// What is done to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Answers with a `Status` of its own.
+    Respond {
+        /// HTTP status code.
+        code: u16,
+        /// `reason`, e.g. `TooManyRequests`.
+        reason: String,
+        /// `message`.
+        message: String,
+        /// `Retry-After`, in seconds.
+        retry_after: Option<u32>,
+    },
+    /// Breaks the connection without an answer.
+    Reset,
+    /// Never answers, and keeps the connection open.
+    Hang,
+    /// Answers as usual, this much later in cluster time.
+    Delay(Duration),
+    /// Sends the head and the first half of the body, then breaks the connection.
+    Truncate,
+}
+
+/// A rule of the tap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Shown in the recording of each request that it breaks.
+    pub label: String,
+    /// API verbs; empty means all.
+    pub verbs: Vec<String>,
+    /// Plural names, or `plural/subresource`; empty means all. Discovery, `/version` and health have the
+    /// empty name.
+    pub resources: Vec<String>,
+    /// Object names; empty means all.
+    pub names: Vec<String>,
+    /// How many matching requests pass before the first is broken.
+    pub skip: u32,
+    /// How many are broken; `None` means every one from there on.
+    pub times: Option<u32>,
+    /// Before or after the cluster has done it.
+    pub when: When,
+    /// What is done.
+    pub action: Action,
+}
+
+impl Rule {
+    /// A rule that breaks every request, before it is done; narrow it by setting fields.
+    #[must_use]
+    pub fn new(label: impl Into<String>, action: Action) -> Self {
+        Self {
+            label: label.into(),
+            verbs: Vec::new(),
+            resources: Vec::new(),
+            names: Vec::new(),
+            skip: 0,
+            times: None,
+            when: When::Before,
+            action,
+        }
+    }
+
+    pub(super) fn matches(&self, recording: &Recording) -> bool {
+        let any =
+            |wanted: &[String], found: &str| wanted.is_empty() || wanted.iter().any(|w| w == found);
+        any(&self.verbs, &recording.verb)
+            && any(&self.names, &recording.name)
+            && (self.resources.is_empty()
+                || self
+                    .resources
+                    .iter()
+                    .any(|wanted| match wanted.split_once('/') {
+                        Some(_) => *wanted == recording.full_resource(),
+                        None => *wanted == recording.resource && recording.subresource.is_empty(),
+                    }))
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Count {
+    seen: u32,
+    pub(super) fired: u32,
+}
+
+impl Count {
+    /// Counts a matching request; says whether the rule breaks it. `taken`: an earlier rule has.
+    pub(super) fn admits(&mut self, rule: &Rule, taken: bool) -> bool {
+        self.seen = self.seen.saturating_add(1);
+        if taken || self.seen <= rule.skip || rule.times.is_some_and(|times| self.fired >= times) {
+            return false;
+        }
+        self.fired += 1;
+        true
+    }
+}
