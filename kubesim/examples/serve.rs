@@ -23,18 +23,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         });
         store.create(&GroupResource::new("", "namespaces"), namespace)?;
     }
-    let service = ApiService::new(ApiConfig {
-        store,
-        tap: Tap::new(),
-        minor: 37,
-        logs: Arc::new(kubesim::NoLogs),
-    });
-    let server = Server::start(
-        service,
-        SocketAddr::from(([127, 0, 0, 1], port)),
-        ClusterIdentity::default(),
-    )
-    .await?;
+    let service =
+        ApiService::new(ApiConfig { store, tap: Tap::new(), minor: 37, logs: Arc::new(kubesim::NoLogs) });
+    let server =
+        Server::start(service, SocketAddr::from(([127, 0, 0, 1], port)), ClusterIdentity::default()).await?;
     println!("{}", server.kubeconfig(&User::admin()));
     eprintln!("serving on {}; end with Ctrl-C", server.url());
     tokio::signal::ctrl_c().await?;

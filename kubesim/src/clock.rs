@@ -23,16 +23,8 @@ impl Clock {
     /// Outside a tokio runtime with time enabled, as every tokio timer does.
     #[must_use]
     pub fn new(origin: Timestamp, factor: f64) -> Self {
-        let factor = if factor.is_finite() && factor > 0.0 {
-            factor
-        } else {
-            1.0
-        };
-        Self {
-            origin,
-            started: Instant::now(),
-            factor,
-        }
+        let factor = if factor.is_finite() && factor > 0.0 { factor } else { 1.0 };
+        Self { origin, started: Instant::now(), factor }
     }
 
     /// Cluster time now.

@@ -21,12 +21,7 @@ pub struct Status {
 impl Status {
     /// A refusal without details.
     pub fn new(code: u16, reason: &str, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            reason: reason.to_owned(),
-            message: message.into(),
-            details: None,
-        }
+        Self { code, reason: reason.to_owned(), message: message.into(), details: None }
     }
 
     fn with_details(mut self, group: &str, resource: &str, name: &str) -> Self {
@@ -43,23 +38,15 @@ impl Status {
     /// 404: `deployments.apps "x" not found`.
     #[must_use]
     pub fn not_found(group: &str, resource: &str, name: &str) -> Self {
-        Self::new(
-            404,
-            "NotFound",
-            format!("{} \"{name}\" not found", qualified(group, resource)),
-        )
-        .with_details(group, resource, name)
+        Self::new(404, "NotFound", format!("{} \"{name}\" not found", qualified(group, resource)))
+            .with_details(group, resource, name)
     }
 
     /// 409: the name is taken.
     #[must_use]
     pub fn already_exists(group: &str, resource: &str, name: &str) -> Self {
-        Self::new(
-            409,
-            "AlreadyExists",
-            format!("{} \"{name}\" already exists", qualified(group, resource)),
-        )
-        .with_details(group, resource, name)
+        Self::new(409, "AlreadyExists", format!("{} \"{name}\" already exists", qualified(group, resource)))
+            .with_details(group, resource, name)
     }
 
     /// 409: a stale write, or a precondition that does not hold.
@@ -68,10 +55,7 @@ impl Status {
         Self::new(
             409,
             "Conflict",
-            format!(
-                "Operation cannot be fulfilled on {} \"{name}\": {why}",
-                qualified(group, resource)
-            ),
+            format!("Operation cannot be fulfilled on {} \"{name}\": {why}", qualified(group, resource)),
         )
         .with_details(group, resource, name)
     }
@@ -79,11 +63,7 @@ impl Status {
     /// 410: a resource version that history no longer holds.
     #[must_use]
     pub fn expired(asked: u64, oldest: u64) -> Self {
-        Self::new(
-            410,
-            "Expired",
-            format!("too old resource version: {asked} ({oldest})"),
-        )
+        Self::new(410, "Expired", format!("too old resource version: {asked} ({oldest})"))
     }
 
     /// 400.
@@ -94,12 +74,8 @@ impl Status {
     /// 422: `Kind.group "name" is invalid: causes`.
     #[must_use]
     pub fn invalid(group: &str, kind: &str, name: &str, causes: &str) -> Self {
-        Self::new(
-            422,
-            "Invalid",
-            format!("{} \"{name}\" is invalid: {causes}", qualified(group, kind)),
-        )
-        .with_details(group, kind, name)
+        Self::new(422, "Invalid", format!("{} \"{name}\" is invalid: {causes}", qualified(group, kind)))
+            .with_details(group, kind, name)
     }
 
     /// 401, in the word that clients know.
@@ -123,12 +99,8 @@ impl Status {
     /// 405.
     #[must_use]
     pub fn method_not_allowed() -> Self {
-        Self::new(
-            405,
-            "MethodNotAllowed",
-            "the server does not allow this method on the requested resource",
-        )
-        .with_details("", "", "")
+        Self::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+            .with_details("", "", "")
     }
 
     /// 504: a resource version that does not exist yet.
@@ -170,9 +142,5 @@ impl Status {
 }
 
 fn qualified(group: &str, resource: &str) -> String {
-    if group.is_empty() {
-        resource.to_owned()
-    } else {
-        format!("{resource}.{group}")
-    }
+    if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") }
 }

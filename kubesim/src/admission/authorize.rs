@@ -49,12 +49,7 @@ pub(crate) fn authorize(core: &Core, call: &Call) -> Result<(), Status> {
         "User \"{}\" cannot {} resource \"{resource}\" in API group \"{}\" {place}",
         call.user.name, info.verb, info.group
     );
-    Err(Status::forbidden(
-        &info.group,
-        &info.resource,
-        &info.name,
-        &why,
-    ))
+    Err(Status::forbidden(&info.group, &info.resource, &info.name, &why))
 }
 
 /// Whether RBAC lets a user do it. Members of `system:masters` may do everything.
@@ -62,11 +57,7 @@ pub(crate) fn allowed(core: &Core, user: &User, asked: &Attributes) -> bool {
     if user.is_admin() {
         return true;
     }
-    if !user
-        .groups
-        .iter()
-        .any(|group| group == "system:authenticated")
-    {
+    if !user.groups.iter().any(|group| group == "system:authenticated") {
         return false;
     }
     // What the default roles system:basic-user and system:discovery give everybody.
@@ -74,19 +65,12 @@ pub(crate) fn allowed(core: &Core, user: &User, asked: &Attributes) -> bool {
         return true;
     }
     if !asked.path.is_empty() && asked.verb == "get" {
-        let public = [
-            "/api", "/apis", "/healthz", "/livez", "/openapi", "/readyz", "/version",
-        ];
-        if public
-            .iter()
-            .any(|path| asked.path == *path || asked.path.starts_with(&format!("{path}/")))
-        {
+        let public = ["/api", "/apis", "/healthz", "/livez", "/openapi", "/readyz", "/version"];
+        if public.iter().any(|path| asked.path == *path || asked.path.starts_with(&format!("{path}/"))) {
             return true;
         }
     }
-    rules(core, user, &asked.namespace)
-        .iter()
-        .any(|rule| permits(rule, asked))
+    rules(core, user, &asked.namespace).iter().any(|rule| permits(rule, asked))
 }
 
 /// The rules that hold for a user in a namespace; only the cluster's for the empty one.
@@ -95,40 +79,22 @@ fn rules(core: &Core, user: &User, namespace: &str) -> Vec<Value> {
     let mut collect = |bindings: Vec<Object>| {
         for binding in bindings {
             let subjects = binding["subjects"].as_array().into_iter().flatten();
-            if !subjects
-                .into_iter()
-                .any(|subject| is_subject(subject, user))
-            {
+            if !subjects.into_iter().any(|subject| is_subject(subject, user)) {
                 continue;
             }
             let role = &binding["roleRef"];
             let name = role["name"].as_str().unwrap_or_default();
             let role = match role["kind"].as_str() {
-                Some("ClusterRole") => {
-                    core.store
-                        .get(&GroupResource::new(GROUP, "clusterroles"), "", name)
-                }
-                _ => core
-                    .store
-                    .get(&GroupResource::new(GROUP, "roles"), namespace, name),
+                Some("ClusterRole") => core.store.get(&GroupResource::new(GROUP, "clusterroles"), "", name),
+                _ => core.store.get(&GroupResource::new(GROUP, "roles"), namespace, name),
             };
-            let found = role
-                .as_ref()
-                .and_then(|role| role["rules"].as_array().cloned());
+            let found = role.as_ref().and_then(|role| role["rules"].as_array().cloned());
             rules.extend(found.into_iter().flatten());
         }
     };
-    collect(
-        core.store
-            .list(&GroupResource::new(GROUP, "clusterrolebindings"), None)
-            .0,
-    );
+    collect(core.store.list(&GroupResource::new(GROUP, "clusterrolebindings"), None).0);
     if !namespace.is_empty() {
-        collect(
-            core.store
-                .list(&GroupResource::new(GROUP, "rolebindings"), Some(namespace))
-                .0,
-        );
+        collect(core.store.list(&GroupResource::new(GROUP, "rolebindings"), Some(namespace)).0);
     }
     rules
 }
@@ -160,19 +126,14 @@ fn permits(rule: &Value, asked: &Attributes) -> bool {
     }
     if !asked.path.is_empty() {
         return any("nonResourceURLs", &|url| {
-            url == asked.path
-                || url
-                    .strip_suffix('*')
-                    .is_some_and(|prefix| asked.path.starts_with(prefix))
+            url == asked.path || url.strip_suffix('*').is_some_and(|prefix| asked.path.starts_with(prefix))
         });
     }
     let resource = match asked.subresource.as_str() {
         "" => asked.resource.clone(),
         subresource => format!("{}/{subresource}", asked.resource),
     };
-    let names = rule["resourceNames"]
-        .as_array()
-        .filter(|names| !names.is_empty());
+    let names = rule["resourceNames"].as_array().filter(|names| !names.is_empty());
     any("apiGroups", &|group| group == asked.group)
         && any("resources", &|found| {
             found == resource
@@ -185,18 +146,13 @@ fn permits(rule: &Value, asked: &Attributes) -> bool {
 pub(crate) fn rules_for(core: &Core, user: &User, namespace: &str) -> Value {
     let everything = json!({"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]});
     let anywhere = json!({"nonResourceURLs": ["*"], "verbs": ["*"]});
-    let found = if user.is_admin() {
-        vec![everything, anywhere]
-    } else {
-        rules(core, user, namespace)
-    };
+    let found = if user.is_admin() { vec![everything, anywhere] } else { rules(core, user, namespace) };
     let basic = json!({
         "apiGroups": ["authorization.k8s.io"], "verbs": ["create"],
         "resources": ["selfsubjectaccessreviews", "selfsubjectrulesreviews"],
     });
-    let (urls, mut resources): (Vec<Value>, Vec<Value>) = found
-        .into_iter()
-        .partition(|rule| rule["nonResourceURLs"].is_array());
+    let (urls, mut resources): (Vec<Value>, Vec<Value>) =
+        found.into_iter().partition(|rule| rule["nonResourceURLs"].is_array());
     resources.push(basic);
     json!({"resourceRules": resources, "nonResourceRules": urls, "incomplete": false})
 }

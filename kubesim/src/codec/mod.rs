@@ -20,9 +20,7 @@ pub(crate) fn decode(headers: &HeaderMap, body: &Bytes) -> Result<Value, Status>
     let content_type = header(headers, "content-type");
     let media = content_type.split(';').next().unwrap_or_default().trim();
     match media {
-        "application/yaml" | "application/x-yaml" | "application/apply-patch+yaml" => {
-            from_yaml(&body)
-        }
+        "application/yaml" | "application/x-yaml" | "application/apply-patch+yaml" => from_yaml(&body),
         "" | "application/json" | "text/json" | "*/*" | "application/x-www-form-urlencoded" => {
             from_json(&body)
         }
@@ -51,9 +49,7 @@ fn unpack(headers: &HeaderMap, body: &Bytes) -> Result<Bytes, Status> {
 
 pub(crate) fn from_json(body: &[u8]) -> Result<Value, Status> {
     serde_json::from_slice(body).map_err(|error| {
-        Status::bad_request(format!(
-            "the object provided is unrecognized (must be of type JSON): {error}"
-        ))
+        Status::bad_request(format!("the object provided is unrecognized (must be of type JSON): {error}"))
     })
 }
 
@@ -64,8 +60,7 @@ pub(crate) fn from_yaml(body: &[u8]) -> Result<Value, Status> {
     {
         return Ok(value);
     }
-    let text = std::str::from_utf8(body)
-        .map_err(|_| Status::bad_request("error decoding YAML: it is not UTF-8"))?;
-    serde_saphyr::from_str(text)
-        .map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))
+    let text =
+        std::str::from_utf8(body).map_err(|_| Status::bad_request("error decoding YAML: it is not UTF-8"))?;
+    serde_saphyr::from_str(text).map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))
 }

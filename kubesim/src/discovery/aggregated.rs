@@ -32,10 +32,7 @@ pub(super) fn document(core: &Core, call: &Call, core_group: bool) -> Reply {
                 .versions
                 .iter()
                 .map(|(name, resources)| {
-                    let resources: Vec<Value> = resources
-                        .iter()
-                        .map(|resource| describe(resource))
-                        .collect();
+                    let resources: Vec<Value> = resources.iter().map(|resource| describe(resource)).collect();
                     json!({"version": name, "resources": resources, "freshness": "Current"})
                 })
                 .collect();
@@ -55,11 +52,7 @@ pub(super) fn document(core: &Core, call: &Call, core_group: bool) -> Reply {
         "v2beta1" => "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList",
         _ => "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
     };
-    Reply::Bytes(
-        StatusCode::OK,
-        content_type,
-        Bytes::from(document.to_string()),
-    )
+    Reply::Bytes(StatusCode::OK, content_type, Bytes::from(document.to_string()))
 }
 
 fn describe(resource: &crate::resources::Resource) -> Value {

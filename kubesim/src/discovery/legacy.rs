@@ -13,23 +13,14 @@ pub(super) fn versions() -> Value {
 }
 
 pub(super) fn groups(core: &Core) -> Value {
-    let groups: Vec<Value> = core
-        .registry()
-        .groups()
-        .iter()
-        .filter(|group| !group.name.is_empty())
-        .map(describe)
-        .collect();
+    let groups: Vec<Value> =
+        core.registry().groups().iter().filter(|group| !group.name.is_empty()).map(describe).collect();
     json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
 }
 
 pub(super) fn group(core: &Core, name: &str) -> Option<Value> {
     let groups = core.registry().groups();
-    let mut group = describe(
-        groups
-            .iter()
-            .find(|group| group.name == name && !name.is_empty())?,
-    );
+    let mut group = describe(groups.iter().find(|group| group.name == name && !name.is_empty())?);
     group["kind"] = json!("APIGroup");
     group["apiVersion"] = json!("v1");
     Some(group)

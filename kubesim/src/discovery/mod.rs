@@ -21,9 +21,7 @@ pub(crate) fn answer(core: &Core, call: &Call) -> Result<Reply, Status> {
         }
         ["api"] => Reply::value(legacy::versions()),
         ["apis"] => Reply::value(legacy::groups(core)),
-        ["apis", group] => {
-            legacy::group(core, group).map_or_else(Reply::path_not_found, Reply::value)
-        }
+        ["apis", group] => legacy::group(core, group).map_or_else(Reply::path_not_found, Reply::value),
         ["api", version] => {
             legacy::resources(core, "", version).map_or_else(Reply::path_not_found, Reply::value)
         }
@@ -51,30 +49,12 @@ fn version(core: &Core) -> serde_json::Value {
 
 fn paths(core: &Core) -> Vec<String> {
     let mut paths = vec!["/api".to_owned(), "/api/v1".to_owned(), "/apis".to_owned()];
-    for group in core
-        .registry()
-        .groups()
-        .iter()
-        .filter(|group| !group.name.is_empty())
-    {
+    for group in core.registry().groups().iter().filter(|group| !group.name.is_empty()) {
         paths.push(format!("/apis/{}", group.name));
-        paths.extend(
-            group
-                .versions
-                .iter()
-                .map(|(version, _)| format!("/apis/{}/{version}", group.name)),
-        );
+        paths.extend(group.versions.iter().map(|(version, _)| format!("/apis/{}/{version}", group.name)));
     }
     paths.extend(
-        [
-            "/healthz",
-            "/livez",
-            "/openapi/v2",
-            "/openapi/v3",
-            "/readyz",
-            "/version",
-        ]
-        .map(str::to_owned),
+        ["/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"].map(str::to_owned),
     );
     paths
 }

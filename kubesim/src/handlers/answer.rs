@@ -55,20 +55,11 @@ impl Reply {
 pub(crate) fn failure(status: &Status) -> Response<Body> {
     let body = Body::whole(to_bytes(&status.to_json()));
     let mut response = Response::new(body);
-    *response.status_mut() =
-        StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
-    let retry = status
-        .details
-        .as_ref()
-        .and_then(|details| details["retryAfterSeconds"].as_u64());
+    *response.status_mut() = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let retry = status.details.as_ref().and_then(|details| details["retryAfterSeconds"].as_u64());
     if let Some(seconds) = retry {
-        response
-            .headers_mut()
-            .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
 }
@@ -82,24 +73,14 @@ pub(crate) fn success(reply: Reply, call: &Call, gzip: bool) -> Response<Body> {
                 let table = crate::table::of(&resource, version, include, &[object], None);
                 (status, "application/json", Body::whole(to_bytes(&table)))
             }
-            Format::Metadata(version) => (
-                status,
-                "application/json",
-                Body::whole(to_bytes(&partial(&resource, &object, version))),
-            ),
-            Format::Yaml => (
-                status,
-                "application/yaml",
-                Body::whole(to_yaml(&present(&resource, &object))),
-            ),
+            Format::Metadata(version) => {
+                (status, "application/json", Body::whole(to_bytes(&partial(&resource, &object, version))))
+            }
+            Format::Yaml => (status, "application/yaml", Body::whole(to_yaml(&present(&resource, &object)))),
             Format::Json if presentable(&resource, &object) => {
                 (status, "application/json", Body::whole(to_bytes(&object)))
             }
-            Format::Json => (
-                status,
-                "application/json",
-                Body::whole(to_bytes(&present(&resource, &object))),
-            ),
+            Format::Json => (status, "application/json", Body::whole(to_bytes(&present(&resource, &object)))),
         },
         Reply::List(resource, items, metadata) => {
             let (content_type, body) = list(&resource, &items, metadata, call);
@@ -116,10 +97,7 @@ pub(crate) fn success(reply: Reply, call: &Call, gzip: bool) -> Response<Body> {
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(
-        header::CACHE_CONTROL,
-        HeaderValue::from_static("no-cache, private"),
-    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
     for warning in &call.warnings {
         let text = warning.replace('\\', "\\\\").replace('"', "\\\"");
         if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{text}\"")) {
@@ -130,11 +108,7 @@ pub(crate) fn success(reply: Reply, call: &Call, gzip: bool) -> Response<Body> {
 }
 
 fn compress(response: Response<Body>, gzip: bool) -> Response<Body> {
-    let Some(bytes) = response
-        .body()
-        .bytes()
-        .filter(|bytes| gzip && bytes.len() >= GZIP_FROM)
-        .cloned()
+    let Some(bytes) = response.body().bytes().filter(|bytes| gzip && bytes.len() >= GZIP_FROM).cloned()
     else {
         return response;
     };
@@ -143,21 +117,12 @@ fn compress(response: Response<Body>, gzip: bool) -> Response<Body> {
         return response;
     };
     let mut response = response.map(|_| Body::whole(zipped));
-    response
-        .headers_mut()
-        .insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    response
-        .headers_mut()
-        .append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
     response
 }
 
-fn list(
-    resource: &Resource,
-    items: &[Object],
-    metadata: Value,
-    call: &Call,
-) -> (&'static str, Body) {
+fn list(resource: &Resource, items: &[Object], metadata: Value, call: &Call) -> (&'static str, Body) {
     match call.format {
         Format::Table(version) => {
             let include = call.info.query.get("includeObject").unwrap_or("Metadata");
@@ -165,10 +130,7 @@ fn list(
             ("application/json", Body::whole(to_bytes(&table)))
         }
         Format::Metadata(version) => {
-            let items: Vec<Value> = items
-                .iter()
-                .map(|item| partial(resource, item, version))
-                .collect();
+            let items: Vec<Value> = items.iter().map(|item| partial(resource, item, version)).collect();
             let list = json!({
                 "kind": "PartialObjectMetadataList", "apiVersion": format!("meta.k8s.io/{version}"),
                 "metadata": metadata, "items": items,
@@ -220,7 +182,5 @@ pub(crate) fn to_bytes(value: &Value) -> Vec<u8> {
 }
 
 fn to_yaml(value: &Value) -> Vec<u8> {
-    serde_saphyr::to_string(value)
-        .unwrap_or_default()
-        .into_bytes()
+    serde_saphyr::to_string(value).unwrap_or_default().into_bytes()
 }

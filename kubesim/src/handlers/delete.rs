@@ -23,35 +23,22 @@ pub(super) struct Options {
 
 impl Options {
     pub(super) fn of(call: &Call) -> Result<Self, Status> {
-        let body = if call.body.is_empty() {
-            Value::Null
-        } else {
-            crate::codec::decode(&call.headers, &call.body)?
-        };
+        let body =
+            if call.body.is_empty() { Value::Null } else { crate::codec::decode(&call.headers, &call.body)? };
         Self::from_value(&body, call)
     }
 
     pub(super) fn from_value(body: &Value, call: &Call) -> Result<Self, Status> {
         let query = &call.info.query;
-        let text = |value: &Value| {
-            value
-                .as_str()
-                .filter(|text| !text.is_empty())
-                .map(str::to_owned)
-        };
-        let orphan = body["orphanDependents"].as_bool().or_else(|| {
-            query
-                .get("orphanDependents")
-                .map(|_| query.is_true("orphanDependents"))
-        });
+        let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+        let orphan = body["orphanDependents"]
+            .as_bool()
+            .or_else(|| query.get("orphanDependents").map(|_| query.is_true("orphanDependents")));
         let propagation = text(&body["propagationPolicy"])
             .or_else(|| query.get("propagationPolicy").map(str::to_owned))
-            .or_else(|| {
-                orphan.map(|orphan| if orphan { "Orphan" } else { "Background" }.to_owned())
-            });
-        if let Some(policy) = propagation
-            .as_deref()
-            .filter(|p| !matches!(*p, "Orphan" | "Background" | "Foreground"))
+            .or_else(|| orphan.map(|orphan| if orphan { "Orphan" } else { "Background" }.to_owned()));
+        if let Some(policy) =
+            propagation.as_deref().filter(|p| !matches!(*p, "Orphan" | "Background" | "Foreground"))
         {
             return Err(Status::invalid(
                 "meta.k8s.io",
@@ -62,9 +49,7 @@ impl Options {
                 ),
             ));
         }
-        let dry_run = body["dryRun"]
-            .as_array()
-            .is_some_and(|all| all.iter().any(|d| d == "All"));
+        let dry_run = body["dryRun"].as_array().is_some_and(|all| all.iter().any(|d| d == "All"));
         Ok(Self {
             grace: body["gracePeriodSeconds"]
                 .as_i64()
@@ -85,17 +70,10 @@ impl Core {
         let options = Options::of(call)?;
         let object = self.object(call, resource)?;
         let deleted = self.delete_one(resource, &object, &options)?;
-        let waits = matches!(
-            options.propagation.as_deref(),
-            Some("Orphan" | "Foreground")
-        );
+        let waits = matches!(options.propagation.as_deref(), Some("Orphan" | "Foreground"));
         Ok(match deleted {
             Deleted::Pending(object) => {
-                let code = if waits {
-                    StatusCode::ACCEPTED
-                } else {
-                    StatusCode::OK
-                };
+                let code = if waits { StatusCode::ACCEPTED } else { StatusCode::OK };
                 Reply::Object(code, resource.clone(), object)
             }
             Deleted::Gone(object) if returns_object(resource) => {
@@ -114,16 +92,10 @@ impl Core {
         })
     }
 
-    pub(super) fn delete_collection(
-        &self,
-        call: &Call,
-        resource: &Arc<Resource>,
-    ) -> Result<Reply, Status> {
+    pub(super) fn delete_collection(&self, call: &Call, resource: &Arc<Resource>) -> Result<Reply, Status> {
         let options = Options::of(call)?;
         let selection = Selection::of(call, resource)?;
-        let (objects, revision) = self
-            .store
-            .list(&resource.storage(), namespace_filter(call, resource));
+        let (objects, revision) = self.store.list(&resource.storage(), namespace_filter(call, resource));
         let mut deleted = Vec::new();
         for object in objects.iter().filter(|object| selection.matches(object)) {
             match self.delete_one(resource, object, &options) {
@@ -133,11 +105,7 @@ impl Core {
                 Err(status) => return Err(status),
             }
         }
-        Ok(Reply::List(
-            resource.clone(),
-            deleted,
-            json!({"resourceVersion": revision.to_string()}),
-        ))
+        Ok(Reply::List(resource.clone(), deleted, json!({"resourceVersion": revision.to_string()})))
     }
 
     /// Deletes one object as its kind is deleted: with the grace, finalizers and phase that it gets.
@@ -173,8 +141,7 @@ impl Core {
             // Ours was the write that moved it on.
             preconditions.resource_version = None;
         }
-        self.store
-            .delete(&storage, namespace, name, &preconditions, grace)
+        self.store.delete(&storage, namespace, name, &preconditions, grace)
     }
 }
 
@@ -198,22 +165,11 @@ fn grace(resource: &Resource, object: &Value, asked: Option<u64>) -> u64 {
     if !(resource.group.is_empty() && resource.plural == "pods") {
         return 0;
     }
-    let finished = matches!(
-        object["status"]["phase"].as_str(),
-        Some("Succeeded" | "Failed")
-    );
-    if object["spec"]["nodeName"]
-        .as_str()
-        .is_none_or(str::is_empty)
-        || finished
-    {
+    let finished = matches!(object["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+    if object["spec"]["nodeName"].as_str().is_none_or(str::is_empty) || finished {
         return 0;
     }
-    asked.unwrap_or_else(|| {
-        object["spec"]["terminationGracePeriodSeconds"]
-            .as_u64()
-            .unwrap_or(30)
-    })
+    asked.unwrap_or_else(|| object["spec"]["terminationGracePeriodSeconds"].as_u64().unwrap_or(30))
 }
 
 /// The kinds whose deletion answers with the object rather than with a `Status`.
@@ -240,10 +196,7 @@ impl Core {
         options: &Options,
     ) -> Result<Deleted, Status> {
         let name = &call.info.name;
-        let Some(pod) =
-            self.store
-                .get(&resource.storage(), storage_namespace(call, resource), name)
-        else {
+        let Some(pod) = self.store.get(&resource.storage(), storage_namespace(call, resource), name) else {
             return Err(Status::not_found("", "pods", name));
         };
         self.delete_one(resource, &pod, options)

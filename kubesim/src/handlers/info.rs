@@ -35,17 +35,15 @@ impl Query {
 
     /// The first value of a parameter; `None` when it is absent or empty.
     pub(crate) fn get(&self, key: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(k, v)| k == key && !v.is_empty())
-            .map(|(_, v)| v.as_str())
+        self.0.iter().find(|(k, v)| k == key && !v.is_empty()).map(|(_, v)| v.as_str())
     }
 
     /// Whether a parameter is there and true, as `strconv.ParseBool` and an empty value have it.
     pub(crate) fn is_true(&self, key: &str) -> bool {
-        self.0.iter().find(|(k, _)| k == key).is_some_and(|(_, v)| {
-            matches!(v.as_str(), "" | "1" | "t" | "T" | "true" | "TRUE" | "True")
-        })
+        self.0
+            .iter()
+            .find(|(k, _)| k == key)
+            .is_some_and(|(_, v)| matches!(v.as_str(), "" | "1" | "t" | "T" | "true" | "TRUE" | "True"))
     }
 
     pub(crate) fn number(&self, key: &str) -> Option<u64> {
@@ -79,17 +77,9 @@ impl RequestInfo {
     pub(crate) fn parse(method: &Method, uri: &Uri) -> Self {
         let query = Query::parse(uri.query().unwrap_or_default());
         let path = uri.path().to_owned();
-        let mut info = Self {
-            verb: plain_verb(method),
-            path: path.clone(),
-            query,
-            ..Self::default()
-        };
-        let parts: Vec<String> = path
-            .split('/')
-            .filter(|p| !p.is_empty())
-            .map(|p| decode(p, false))
-            .collect();
+        let mut info = Self { verb: plain_verb(method), path: path.clone(), query, ..Self::default() };
+        let parts: Vec<String> =
+            path.split('/').filter(|p| !p.is_empty()).map(|p| decode(p, false)).collect();
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         let rest = match parts.as_slice() {
             ["api", version, rest @ ..] => {
@@ -125,11 +115,7 @@ impl RequestInfo {
             rest => rest,
         };
         info.is_resource = true;
-        let at = |index: usize| {
-            rest.get(index)
-                .map(|part| (*part).to_owned())
-                .unwrap_or_default()
-        };
+        let at = |index: usize| rest.get(index).map(|part| (*part).to_owned()).unwrap_or_default();
         info.resource = at(0);
         info.name = at(1);
         info.subresource = at(2);
@@ -150,11 +136,7 @@ fn plain_verb(method: &Method) -> String {
 fn resource_verb(method: &Method, info: &RequestInfo) -> String {
     let one = !info.name.is_empty();
     let verb = match *method {
-        Method::GET | Method::HEAD
-            if info.query.is_true("watch") && info.subresource.is_empty() =>
-        {
-            "watch"
-        }
+        Method::GET | Method::HEAD if info.query.is_true("watch") && info.subresource.is_empty() => "watch",
         Method::GET | Method::HEAD if one => "get",
         Method::GET | Method::HEAD => "list",
         Method::POST => "create",
@@ -185,42 +167,21 @@ mod tests {
         ns: &str,
         name: &str,
     ) -> (String, String, String, String, String) {
-        (
-            verb.into(),
-            resource.into(),
-            sub.into(),
-            ns.into(),
-            name.into(),
-        )
+        (verb.into(), resource.into(), sub.into(), ns.into(), name.into())
     }
 
     #[test]
     fn paths_read_as_the_real_server_reads_them() {
-        assert_eq!(
-            info(Method::GET, "/api/v1/nodes"),
-            s("list", "nodes", "", "", "")
-        );
-        assert_eq!(
-            info(Method::GET, "/api/v1/nodes?watch=1"),
-            s("watch", "nodes", "", "", "")
-        );
-        assert_eq!(
-            info(Method::GET, "/api/v1/namespaces/a"),
-            s("get", "namespaces", "", "a", "a")
-        );
+        assert_eq!(info(Method::GET, "/api/v1/nodes"), s("list", "nodes", "", "", ""));
+        assert_eq!(info(Method::GET, "/api/v1/nodes?watch=1"), s("watch", "nodes", "", "", ""));
+        assert_eq!(info(Method::GET, "/api/v1/namespaces/a"), s("get", "namespaces", "", "a", "a"));
         assert_eq!(
             info(Method::PUT, "/api/v1/namespaces/a/finalize"),
             s("update", "namespaces", "finalize", "a", "a")
         );
+        assert_eq!(info(Method::POST, "/api/v1/namespaces/a/pods"), s("create", "pods", "", "a", ""));
         assert_eq!(
-            info(Method::POST, "/api/v1/namespaces/a/pods"),
-            s("create", "pods", "", "a", "")
-        );
-        assert_eq!(
-            info(
-                Method::PATCH,
-                "/apis/apps/v1/namespaces/a/deployments/b/status"
-            ),
+            info(Method::PATCH, "/apis/apps/v1/namespaces/a/deployments/b/status"),
             s("patch", "deployments", "status", "a", "b")
         );
         assert_eq!(
@@ -233,9 +194,7 @@ mod tests {
 
     #[test]
     fn queries_are_decoded() {
-        let uri: Uri = "/api/v1/pods?labelSelector=a%3Db%2Cc+in+%28d%29&watch=false"
-            .parse()
-            .unwrap();
+        let uri: Uri = "/api/v1/pods?labelSelector=a%3Db%2Cc+in+%28d%29&watch=false".parse().unwrap();
         let info = RequestInfo::parse(&Method::GET, &uri);
         assert_eq!(info.query.get("labelSelector"), Some("a=b,c in (d)"));
         assert!(!info.query.is_true("watch"));

@@ -60,20 +60,13 @@ impl Call {
         }
         let agent = header(&self.headers, http::header::USER_AGENT.as_str());
         let manager = agent.split('/').next().unwrap_or_default();
-        if manager.is_empty() {
-            "unknown".to_owned()
-        } else {
-            manager.chars().take(128).collect()
-        }
+        if manager.is_empty() { "unknown".to_owned() } else { manager.chars().take(128).collect() }
     }
 }
 
 /// A header's text, or the empty string.
 pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
-    headers
-        .get(name)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 impl Core {
@@ -110,9 +103,7 @@ impl Core {
         let clock = self.store.clock();
         let info = RequestInfo::parse(&head.method, &head.uri);
         let at = clock.now();
-        let (seq, fault) =
-            self.tap
-                .arrive(self.recording(&info, &head.headers, &body, user.as_deref(), at));
+        let (seq, fault) = self.tap.arrive(self.recording(&info, &head.headers, &body, user.as_deref(), at));
         let format = Format::of(&head.headers);
         let accept_gzip = header(&head.headers, "accept-encoding").contains("gzip");
         let head_only = head.method == http::Method::HEAD;
@@ -128,14 +119,7 @@ impl Core {
                 (None, _) => answer::failure(&Status::unauthorized()),
                 (Some(_), Err(status)) => answer::failure(&status),
                 (Some(user), Ok(body)) => {
-                    let call = Call {
-                        info,
-                        headers: head.headers,
-                        body,
-                        user,
-                        format,
-                        warnings: Vec::new(),
-                    };
+                    let call = Call { info, headers: head.headers, body, user, format, warnings: Vec::new() };
                     self.respond(call, accept_gzip)
                 }
             },
@@ -148,8 +132,7 @@ impl Core {
         if head_only {
             response = response.map(|_| Body::whole(Bytes::new()));
         }
-        let latency =
-            std::time::Duration::try_from(clock.now().duration_since(at)).unwrap_or_default();
+        let latency = std::time::Duration::try_from(clock.now().duration_since(at)).unwrap_or_default();
         self.tap.answered(seq, response.status().as_u16(), latency);
         Ok(response)
     }
@@ -164,12 +147,7 @@ impl Core {
                 self.store.clock().sleep(duration).await;
                 Ok(None)
             }
-            Some(Action::Respond {
-                code,
-                reason,
-                message,
-                retry_after,
-            }) => {
+            Some(Action::Respond { code, reason, message, retry_after }) => {
                 let mut status = Status::new(code, &reason, message);
                 if let Some(seconds) = retry_after {
                     status = status.retry_after(seconds);
@@ -225,10 +203,7 @@ impl Core {
             return crate::discovery::answer(self, call);
         }
         let info = &call.info;
-        let Some(resource) = self
-            .registry
-            .find(&info.group, &info.version, &info.resource)
-        else {
+        let Some(resource) = self.registry.find(&info.group, &info.version, &info.resource) else {
             return Ok(Reply::path_not_found());
         };
         if !resource.namespaced && !info.namespace.is_empty() && info.resource != "namespaces" {
@@ -259,11 +234,7 @@ impl Core {
     }
 
     /// The object that a call names.
-    pub(crate) fn object(
-        &self,
-        call: &Call,
-        resource: &Resource,
-    ) -> Result<crate::store::Object, Status> {
+    pub(crate) fn object(&self, call: &Call, resource: &Resource) -> Result<crate::store::Object, Status> {
         let name = &call.info.name;
         self.store
             .get(&resource.storage(), storage_namespace(call, resource), name)
@@ -273,11 +244,7 @@ impl Core {
 
 /// The namespace under which a call's object is stored.
 pub(crate) fn storage_namespace<'a>(call: &'a Call, resource: &Resource) -> &'a str {
-    if resource.namespaced {
-        &call.info.namespace
-    } else {
-        ""
-    }
+    if resource.namespaced { &call.info.namespace } else { "" }
 }
 
 /// An object as a resource's version presents it.
@@ -301,7 +268,6 @@ pub(crate) fn presentable(resource: &Resource, object: &Value) -> bool {
     resource.group != "events.k8s.io"
         && object["kind"] == resource.kind.as_str()
         && object["apiVersion"].as_str().is_some_and(|found| {
-            crate::resources::split_api_version(found)
-                == (resource.group.as_str(), resource.version.as_str())
+            crate::resources::split_api_version(found) == (resource.group.as_str(), resource.version.as_str())
         })
 }

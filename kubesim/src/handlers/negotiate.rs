@@ -20,10 +20,7 @@ pub(crate) enum Format {
 impl Format {
     /// The first form in `Accept` that is served; JSON when none is.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        accepted(headers)
-            .iter()
-            .find_map(Self::from_media)
-            .unwrap_or(Self::Json)
+        accepted(headers).iter().find_map(Self::from_media).unwrap_or(Self::Json)
     }
 
     fn from_media(media: &Media) -> Option<Self> {
@@ -34,9 +31,7 @@ impl Format {
         };
         match (media.name.as_str(), media.param("as")) {
             ("application/json", Some("Table")) if meta => Some(Self::Table(version)),
-            ("application/json", Some("PartialObjectMetadata" | "PartialObjectMetadataList"))
-                if meta =>
-            {
+            ("application/json", Some("PartialObjectMetadata" | "PartialObjectMetadataList")) if meta => {
                 Some(Self::Metadata(version))
             }
             ("application/json" | "*/*" | "application/*", None) => Some(Self::Json),
@@ -67,10 +62,7 @@ impl Media {
     }
 
     pub(crate) fn param(&self, key: &str) -> Option<&str> {
-        self.params
-            .iter()
-            .find(|(k, _)| k == key)
-            .map(|(_, v)| v.as_str())
+        self.params.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str())
     }
 
     fn quality(&self) -> f32 {

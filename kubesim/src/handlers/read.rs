@@ -54,9 +54,7 @@ impl Continue {
 
     fn decode(token: &str) -> Result<Self, Status> {
         let bad = || {
-            Status::bad_request(
-                "continue key is not valid: the continue token is not one of this server's",
-            )
+            Status::bad_request("continue key is not valid: the continue token is not one of this server's")
         };
         let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| bad())?;
         let value: Value = serde_json::from_slice(&bytes).map_err(|_| bad())?;
@@ -119,19 +117,13 @@ impl Core {
             });
             metadata.insert("resourceVersion".into(), json!(from.revision.to_string()));
         }
-        if let Some(limit) = call
-            .info
-            .query
-            .number("limit")
-            .and_then(|limit| usize::try_from(limit).ok())
+        if let Some(limit) = call.info.query.number("limit").and_then(|limit| usize::try_from(limit).ok())
             && limit > 0
             && items.len() > limit
         {
             let rest = items.split_off(limit);
             let next: &Object = &rest[0];
-            let first_revision = metadata["resourceVersion"]
-                .as_str()
-                .and_then(|rv| rv.parse().ok());
+            let first_revision = metadata["resourceVersion"].as_str().and_then(|rv| rv.parse().ok());
             let token = Continue {
                 revision: first_revision.unwrap_or(revision),
                 namespace: next.namespace().to_owned(),
@@ -142,16 +134,11 @@ impl Core {
                 metadata.insert("remainingItemCount".into(), json!(rest.len()));
             }
         }
-        Ok(Reply::List(
-            resource.clone(),
-            items,
-            Value::Object(metadata),
-        ))
+        Ok(Reply::List(resource.clone(), items, Value::Object(metadata)))
     }
 }
 
 /// The namespace that a list or watch is about; `None` for all.
 pub(super) fn namespace_filter<'a>(call: &'a Call, resource: &Resource) -> Option<&'a str> {
-    Some(call.info.namespace.as_str())
-        .filter(|namespace| resource.namespaced && !namespace.is_empty())
+    Some(call.info.namespace.as_str()).filter(|namespace| resource.namespaced && !namespace.is_empty())
 }

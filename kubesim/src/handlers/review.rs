@@ -17,10 +17,7 @@ impl Core {
         let status = match resource.plural.as_str() {
             "selfsubjectreviews" => json!({"userInfo": user_info(&call.user)}),
             "tokenreviews" => {
-                match spec["token"]
-                    .as_str()
-                    .and_then(|token| self.authenticator().token_user(token))
-                {
+                match spec["token"].as_str().and_then(|token| self.authenticator().token_user(token)) {
                     Some(user) => json!({"authenticated": true, "user": user_info(&user)}),
                     None => json!({"user": {}, "error": "[invalid bearer token, Unauthorized]"}),
                 }
@@ -34,10 +31,7 @@ impl Core {
                 let groups = spec["groups"].as_array().into_iter().flatten();
                 let user = User {
                     name: spec["user"].as_str().unwrap_or_default().to_owned(),
-                    groups: groups
-                        .filter_map(Value::as_str)
-                        .map(str::to_owned)
-                        .collect(),
+                    groups: groups.filter_map(Value::as_str).map(str::to_owned).collect(),
                 };
                 self.access(spec, &user)
             }
@@ -51,11 +45,7 @@ impl Core {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let attributes = if spec["nonResourceAttributes"].is_object() {
             let asked = &spec["nonResourceAttributes"];
-            Attributes {
-                verb: text(&asked["verb"]),
-                path: text(&asked["path"]),
-                ..Attributes::default()
-            }
+            Attributes { verb: text(&asked["verb"]), path: text(&asked["path"]), ..Attributes::default() }
         } else {
             let asked = &spec["resourceAttributes"];
             Attributes {

@@ -23,11 +23,7 @@ use crate::store::{GroupResource, Meta};
 use crate::transport::User;
 
 impl Core {
-    pub(super) fn subresource(
-        &self,
-        call: &mut Call,
-        resource: &Arc<Resource>,
-    ) -> Result<Reply, Status> {
+    pub(super) fn subresource(&self, call: &mut Call, resource: &Arc<Resource>) -> Result<Reply, Status> {
         let name = call.info.subresource.clone();
         let Some(subresource) = resource.subresource(&name) else {
             return Ok(Reply::path_not_found());
@@ -70,9 +66,7 @@ impl Core {
                 "autoscaling",
                 "Scale",
                 &call.info.name,
-                &format!(
-                    "spec.replicas: Invalid value: {replicas}: must be greater than or equal to 0"
-                ),
+                &format!("spec.replicas: Invalid value: {replicas}: must be greater than or equal to 0"),
             ));
         }
         let revision = wanted.resource_version().to_owned();
@@ -126,18 +120,12 @@ impl Core {
 
     /// `policy/v1` Eviction: a delete that a disruption budget may refuse.
     fn evict(&self, call: &Call, resource: &Resource) -> Result<Reply, Status> {
-        let body = if call.body.is_empty() {
-            Value::Null
-        } else {
-            crate::codec::decode(&call.headers, &call.body)?
-        };
+        let body =
+            if call.body.is_empty() { Value::Null } else { crate::codec::decode(&call.headers, &call.body)? };
         let options = Options::from_value(&body["deleteOptions"], call)?;
         let pod = self.object(call, resource)?;
         let budgets = GroupResource::new("policy", "poddisruptionbudgets");
-        let done = matches!(
-            pod["status"]["phase"].as_str(),
-            Some("Succeeded" | "Failed" | "Pending")
-        );
+        let done = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed" | "Pending"));
         if !done && !pod.is_terminating() {
             let (found, _) = self.store.list(&budgets, Some(pod.namespace()));
             for budget in found {
@@ -150,11 +138,10 @@ impl Core {
                     return Err(budget_spent(&budget));
                 }
                 if !call.info.dry_run() {
-                    self.store
-                        .update(&budgets, budget.namespace(), budget.name(), |budget| {
-                            budget["status"]["disruptionsAllowed"] = json!(allowed - 1);
-                            Ok(())
-                        })?;
+                    self.store.update(&budgets, budget.namespace(), budget.name(), |budget| {
+                        budget["status"]["disruptionsAllowed"] = json!(allowed - 1);
+                        Ok(())
+                    })?;
                 }
             }
         }
@@ -165,22 +152,10 @@ impl Core {
     /// `v1` Binding: puts a pod on a node.
     pub(super) fn bind(&self, call: &Call) -> Result<Reply, Status> {
         let body = crate::codec::decode(&call.headers, &call.body)?;
-        let name = if call.info.name.is_empty() {
-            body.name().to_owned()
-        } else {
-            call.info.name.clone()
-        };
-        let node = body["target"]["name"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
+        let name = if call.info.name.is_empty() { body.name().to_owned() } else { call.info.name.clone() };
+        let node = body["target"]["name"].as_str().unwrap_or_default().to_owned();
         if node.is_empty() {
-            return Err(Status::invalid(
-                "",
-                "Binding",
-                &name,
-                "target.name: Required value",
-            ));
+            return Err(Status::invalid("", "Binding", &name, "target.name: Required value"));
         }
         let now = self.store.clock().rfc3339();
         let pods = GroupResource::new("", "pods");
@@ -213,14 +188,9 @@ impl Core {
     /// `authentication.k8s.io/v1` TokenRequest.
     fn token(&self, call: &mut Call, resource: &Resource) -> Result<Reply, Status> {
         let account = self.object(call, resource)?;
-        let mut request = if call.body.is_empty() {
-            json!({})
-        } else {
-            crate::codec::decode(&call.headers, &call.body)?
-        };
-        let seconds = request["spec"]["expirationSeconds"]
-            .as_i64()
-            .unwrap_or(3600);
+        let mut request =
+            if call.body.is_empty() { json!({}) } else { crate::codec::decode(&call.headers, &call.body)? };
+        let seconds = request["spec"]["expirationSeconds"].as_i64().unwrap_or(3600);
         if seconds < 600 {
             return Err(Status::invalid(
                 "authentication.k8s.io",
@@ -232,20 +202,13 @@ impl Core {
             ));
         }
         let now = self.store.clock().now();
-        let expires = now
-            .checked_add(SignedDuration::from_secs(seconds))
-            .unwrap_or(jiff::Timestamp::MAX);
-        let (namespace, name) = (
-            storage_namespace(call, resource).to_owned(),
-            account.name().to_owned(),
-        );
-        let audiences = match request["spec"]["audiences"]
-            .as_array()
-            .filter(|audiences| !audiences.is_empty())
-        {
-            Some(audiences) => json!(audiences),
-            None => json!(["https://kubernetes.default.svc"]),
-        };
+        let expires = now.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(jiff::Timestamp::MAX);
+        let (namespace, name) = (storage_namespace(call, resource).to_owned(), account.name().to_owned());
+        let audiences =
+            match request["spec"]["audiences"].as_array().filter(|audiences| !audiences.is_empty()) {
+                Some(audiences) => json!(audiences),
+                None => json!(["https://kubernetes.default.svc"]),
+            };
         let claims = json!({
             "aud": audiences, "exp": expires.as_second(), "iat": now.as_second(), "nbf": now.as_second(),
             "iss": "https://kubernetes.default.svc", "jti": self.store.name_suffix(),
@@ -258,17 +221,13 @@ impl Core {
             "{}.{}.{}",
             segment(&json!({"alg": "RS256", "kid": "seatrial"})),
             segment(&claims),
-            URL_SAFE_NO_PAD.encode(format!(
-                "{}{}",
-                self.store.name_suffix(),
-                self.store.name_suffix()
-            ))
+            URL_SAFE_NO_PAD.encode(format!("{}{}", self.store.name_suffix(), self.store.name_suffix()))
         );
-        self.authenticator()
-            .accept_token(&token, &User::service_account(&namespace, &name));
+        self.authenticator().accept_token(&token, &User::service_account(&namespace, &name));
         request["kind"] = json!("TokenRequest");
         request["apiVersion"] = json!("authentication.k8s.io/v1");
-        request["metadata"] = json!({"name": name, "namespace": namespace, "creationTimestamp": self.store.clock().rfc3339()});
+        request["metadata"] =
+            json!({"name": name, "namespace": namespace, "creationTimestamp": self.store.clock().rfc3339()});
         request["spec"]["expirationSeconds"] = json!(seconds);
         request["spec"]["audiences"] = audiences;
         request["status"] = json!({
@@ -308,16 +267,8 @@ struct ScalePaths {
 
 impl ScalePaths {
     fn of(resource: &Resource) -> Self {
-        let split = |path: &str| {
-            path.split('.')
-                .filter(|part| !part.is_empty())
-                .map(str::to_owned)
-                .collect()
-        };
-        let scale = resource
-            .custom
-            .as_deref()
-            .map(|version| &version["subresources"]["scale"]);
+        let split = |path: &str| path.split('.').filter(|part| !part.is_empty()).map(str::to_owned).collect();
+        let scale = resource.custom.as_deref().map(|version| &version["subresources"]["scale"]);
         let path = |field: &str, usual: &str| match scale {
             Some(scale) => split(scale[field].as_str().unwrap_or_default()),
             None => split(usual),
@@ -344,10 +295,8 @@ impl ScalePaths {
             Value::String(text) => text.clone(),
             selector => {
                 let labels = selector["matchLabels"].as_object().or(selector.as_object());
-                let pairs = labels
-                    .into_iter()
-                    .flatten()
-                    .filter_map(|(k, v)| Some(format!("{k}={}", v.as_str()?)));
+                let pairs =
+                    labels.into_iter().flatten().filter_map(|(k, v)| Some(format!("{k}={}", v.as_str()?)));
                 pairs.collect::<Vec<_>>().join(",")
             }
         };
@@ -359,12 +308,7 @@ impl ScalePaths {
 }
 
 fn get<'a>(object: &'a Value, path: &[String]) -> &'a Value {
-    if path.is_empty() {
-        &Value::Null
-    } else {
-        path.iter()
-            .fold(object, |value, part| &value[part.as_str()])
-    }
+    if path.is_empty() { &Value::Null } else { path.iter().fold(object, |value, part| &value[part.as_str()]) }
 }
 
 fn set(object: &mut Value, path: &[String], value: Value) {

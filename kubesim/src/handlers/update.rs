@@ -53,10 +53,7 @@ impl Core {
     ) -> Result<Reply, Status> {
         let media = Media::parse(header(&call.headers, "content-type"));
         let body = call.body.clone();
-        if matches!(
-            media.name.as_str(),
-            "application/apply-patch+yaml" | "application/apply-patch+cbor"
-        ) {
+        if matches!(media.name.as_str(), "application/apply-patch+yaml" | "application/apply-patch+cbor") {
             return self.apply(call, resource, part);
         }
         let patch = patch::Patch::parse(&media.name, &body, resource)?;
@@ -70,12 +67,7 @@ impl Core {
         Ok(Reply::Object(StatusCode::OK, resource.clone(), object))
     }
 
-    fn apply(
-        &self,
-        call: &mut Call,
-        resource: &Arc<Resource>,
-        part: Option<&str>,
-    ) -> Result<Reply, Status> {
+    fn apply(&self, call: &mut Call, resource: &Arc<Resource>, part: Option<&str>) -> Result<Reply, Status> {
         if call.info.query.get("fieldManager").is_none() {
             return Err(Status::invalid(
                 "meta.k8s.io",
@@ -85,10 +77,8 @@ impl Core {
             ));
         }
         let mut config = crate::codec::from_yaml(&call.body)?;
-        let group_version = (
-            config["apiVersion"].as_str().unwrap_or_default(),
-            config["kind"].as_str().unwrap_or_default(),
-        );
+        let group_version =
+            (config["apiVersion"].as_str().unwrap_or_default(), config["kind"].as_str().unwrap_or_default());
         if group_version != (resource.api_version().as_str(), resource.kind.as_str()) {
             return Err(Status::bad_request(format!(
                 "incorrect API version specified in apply patch. Specified patch API version: {}, expected: {}",
@@ -96,10 +86,7 @@ impl Core {
                 resource.api_version()
             )));
         }
-        if config["metadata"]["managedFields"]
-            .as_array()
-            .is_some_and(|fields| !fields.is_empty())
-        {
+        if config["metadata"]["managedFields"].as_array().is_some_and(|fields| !fields.is_empty()) {
             return Err(Status::bad_request("metadata.managedFields must be nil"));
         }
         drop_nulls(&mut config);
@@ -108,27 +95,14 @@ impl Core {
         if resource.namespaced {
             config["metadata"]["namespace"] = json!(call.info.namespace);
         }
-        let writer = managed::Writer::apply(
-            &call.manager(),
-            part.unwrap_or_default(),
-            &self.store.clock().rfc3339(),
-        );
+        let writer =
+            managed::Writer::apply(&call.manager(), part.unwrap_or_default(), &self.store.clock().rfc3339());
         let force = call.info.query.is_true("force");
-        let exists = self
-            .store
-            .get(
-                &resource.storage(),
-                storage_namespace(call, resource),
-                &call.info.name,
-            )
-            .is_some();
+        let exists =
+            self.store.get(&resource.storage(), storage_namespace(call, resource), &call.info.name).is_some();
         if !exists {
             if part.is_some() {
-                return Err(Status::not_found(
-                    &resource.group,
-                    &resource.plural,
-                    &call.info.name,
-                ));
+                return Err(Status::not_found(&resource.group, &resource.plural, &call.info.name));
             }
             let mut object = config.clone();
             self.normalise(call, resource, &mut object)?;
@@ -150,11 +124,7 @@ impl Core {
     }
 
     pub(super) fn writer(&self, call: &Call, part: Option<&str>) -> managed::Writer {
-        managed::Writer::update(
-            &call.manager(),
-            part.unwrap_or_default(),
-            &self.store.clock().rfc3339(),
-        )
+        managed::Writer::update(&call.manager(), part.unwrap_or_default(), &self.store.clock().rfc3339())
     }
 
     /// Computes an object's next state from its current one and stores it, unless this is a dry run.
@@ -203,9 +173,7 @@ impl Core {
         current: &Value,
         mut wanted: Value,
     ) -> Result<Value, Status> {
-        if !wanted.resource_version().is_empty()
-            && wanted.resource_version() != current.resource_version()
-        {
+        if !wanted.resource_version().is_empty() && wanted.resource_version() != current.resource_version() {
             return Err(modified(resource, current.name()));
         }
         if !wanted.uid().is_empty() && wanted.uid() != current.uid() {
@@ -214,12 +182,7 @@ impl Core {
                 wanted.uid(),
                 current.uid()
             );
-            return Err(Status::conflict(
-                &resource.group,
-                &resource.plural,
-                current.name(),
-                &why,
-            ));
+            return Err(Status::conflict(&resource.group, &resource.plural, current.name(), &why));
         }
         match part {
             Some("status") => {
@@ -232,9 +195,7 @@ impl Core {
                 }
                 wanted = next;
             }
-            _ if resource.has_status() => {
-                put(&mut wanted, "status", current.get("status").cloned())
-            }
+            _ if resource.has_status() => put(&mut wanted, "status", current.get("status").cloned()),
             _ => {}
         }
         for field in [
@@ -249,18 +210,10 @@ impl Core {
             "generateName",
             "selfLink",
         ] {
-            put(
-                &mut wanted["metadata"],
-                field,
-                current["metadata"].get(field).cloned(),
-            );
+            put(&mut wanted["metadata"], field, current["metadata"].get(field).cloned());
         }
         if !writer.is_apply() {
-            put(
-                &mut wanted["metadata"],
-                "managedFields",
-                current["metadata"].get("managedFields").cloned(),
-            );
+            put(&mut wanted["metadata"], "managedFields", current["metadata"].get("managedFields").cloned());
         }
         admission::on_update(self, call, resource, part, current, &mut wanted)?;
         if part != Some("status")
@@ -310,9 +263,7 @@ fn same_spec(a: &Value, b: &Value) -> bool {
     let skipped = |key: &str| matches!(key, "metadata" | "status" | "apiVersion" | "kind");
     let parts = |o: &serde_json::Map<String, Value>| o.keys().filter(|key| !skipped(key)).count();
     parts(a) == parts(b)
-        && a.iter()
-            .filter(|(key, _)| !skipped(key))
-            .all(|(key, value)| b.get(key) == Some(value))
+        && a.iter().filter(|(key, _)| !skipped(key)).all(|(key, value)| b.get(key) == Some(value))
 }
 
 fn same_but_fields(a: &Value, b: &Value) -> bool {

@@ -32,14 +32,9 @@ impl Core {
         let name = Some(call.info.name.clone()).filter(|name| !name.is_empty());
         let asked = revision_of(call)?;
         let bookmarks = call.info.query.is_true("allowWatchBookmarks");
-        let initial = call
-            .info
-            .query
-            .get("sendInitialEvents")
-            .map(|value| value == "true");
+        let initial = call.info.query.get("sendInitialEvents").map(|value| value == "true");
         let forbidden = |why: &str| Err(Status::invalid("meta.k8s.io", "ListOptions", "", why));
-        if initial.is_some() && call.info.query.get("resourceVersionMatch") != Some("NotOlderThan")
-        {
+        if initial.is_some() && call.info.query.get("resourceVersionMatch") != Some("NotOlderThan") {
             return forbidden(
                 "resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
             );
@@ -53,34 +48,22 @@ impl Core {
         let form = Form {
             resource: resource.clone(),
             format: call.format,
-            include: call
-                .info
-                .query
-                .get("includeObject")
-                .unwrap_or("Metadata")
-                .to_owned(),
+            include: call.info.query.get("includeObject").unwrap_or("Metadata").to_owned(),
         };
         let selected = {
             let (selection, name) = (selection.clone(), name.clone());
             move |object: &Value| {
-                selection.matches(object)
-                    && name
-                        .as_deref()
-                        .is_none_or(|n| object["metadata"]["name"] == n)
+                selection.matches(object) && name.as_deref().is_none_or(|n| object["metadata"]["name"] == n)
             }
         };
         // From a version: what came after it. Without one, or from 0: what is there now, and then what comes.
         let start = match asked {
             Some(revision) if revision > 0 && initial != Some(true) => revision,
             _ => {
-                let (objects, revision) =
-                    self.store.list(&resource.storage(), namespace.as_deref());
+                let (objects, revision) = self.store.list(&resource.storage(), namespace.as_deref());
                 if initial != Some(false) {
                     ready.extend(
-                        objects
-                            .iter()
-                            .filter(|object| selected(object))
-                            .map(|o| form.event("ADDED", o)),
+                        objects.iter().filter(|object| selected(object)).map(|o| form.event("ADDED", o)),
                     );
                 }
                 if initial == Some(true) {
@@ -89,26 +72,17 @@ impl Core {
                 revision
             }
         };
-        let watch = match self
-            .store
-            .watch(&resource.storage(), namespace.as_deref(), start)
-        {
+        let watch = match self.store.watch(&resource.storage(), namespace.as_deref(), start) {
             Ok(watch) => watch,
             // The head of the answer is 200 and the refusal its first event, as client-go expects it.
             Err(expired) => {
                 let event = json!({"type": "ERROR", "object": expired.to_json()});
-                return Ok(Reply::Stream(Body::stream(futures::stream::iter([line(
-                    &event,
-                )]))));
+                return Ok(Reply::Stream(Body::stream(futures::stream::iter([line(&event)]))));
             }
         };
         let clock = self.store.clock();
-        let lasts = call
-            .info
-            .query
-            .number("timeoutSeconds")
-            .filter(|s| *s > 0)
-            .map_or(LASTS, Duration::from_secs);
+        let lasts =
+            call.info.query.number("timeoutSeconds").filter(|s| *s > 0).map_or(LASTS, Duration::from_secs);
         let watcher = Watcher {
             watch,
             form,
@@ -119,10 +93,9 @@ impl Core {
             bookmark: bookmarks.then(|| after(clock, BOOKMARK)),
             ended: false,
         };
-        Ok(Reply::Stream(Body::stream(futures::stream::unfold(
-            watcher,
-            |mut watcher| async move { watcher.next().await.map(|bytes| (bytes, watcher)) },
-        ))))
+        Ok(Reply::Stream(Body::stream(futures::stream::unfold(watcher, |mut watcher| async move {
+            watcher.next().await.map(|bytes| (bytes, watcher))
+        }))))
     }
 }
 
@@ -181,17 +154,12 @@ impl Watcher {
     /// it an addition.
     fn push(&mut self, event: &WatchEvent) {
         let now = event.event != EventType::Deleted && (self.selected)(&event.object);
-        let before = event
-            .previous
-            .as_ref()
-            .is_some_and(|previous| (self.selected)(previous));
+        let before = event.previous.as_ref().is_some_and(|previous| (self.selected)(previous));
         let bytes = match (before, now) {
             (false, false) => return,
             (false, true) => self.form.event("ADDED", &event.object),
             (true, true) => self.form.event("MODIFIED", &event.object),
-            (true, false) if event.event == EventType::Deleted => {
-                self.form.event("DELETED", &event.object)
-            }
+            (true, false) if event.event == EventType::Deleted => self.form.event("DELETED", &event.object),
             (true, false) => {
                 // The last state that was selected, at the revision of the change.
                 let mut last = event.previous.as_deref().cloned().unwrap_or_default();
@@ -215,20 +183,15 @@ impl Form {
         let object = match self.format {
             Format::Json | Format::Yaml => present(&self.resource, object),
             Format::Metadata(version) => partial(&self.resource, object, version),
-            Format::Table(version) => crate::table::of(
-                &self.resource,
-                version,
-                &self.include,
-                std::slice::from_ref(object),
-                None,
-            ),
+            Format::Table(version) => {
+                crate::table::of(&self.resource, version, &self.include, std::slice::from_ref(object), None)
+            }
         };
         line(&json!({"type": kind, "object": object}))
     }
 
     fn bookmark(&self, revision: u64, initial_end: bool) -> Bytes {
-        let mut metadata =
-            json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
+        let mut metadata = json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
         if initial_end {
             metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }

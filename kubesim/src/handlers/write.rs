@@ -15,16 +15,10 @@ use crate::store::{GroupResource, Meta};
 
 impl Core {
     /// The body as an object of `resource`, with its kind and API version set, nulls dropped.
-    pub(super) fn body_object(
-        &self,
-        call: &mut Call,
-        resource: &Resource,
-    ) -> Result<Value, Status> {
+    pub(super) fn body_object(&self, call: &mut Call, resource: &Resource) -> Result<Value, Status> {
         let mut object = crate::codec::decode(&call.headers, &call.body)?;
         if !object.is_object() {
-            return Err(Status::bad_request(
-                "the object provided is unrecognized (must be of type object)",
-            ));
+            return Err(Status::bad_request("the object provided is unrecognized (must be of type object)"));
         }
         check_type(&object, resource)?;
         self.normalise(call, resource, &mut object)?;
@@ -54,11 +48,7 @@ impl Core {
         Ok(())
     }
 
-    pub(super) fn create(
-        &self,
-        call: &mut Call,
-        resource: &Arc<Resource>,
-    ) -> Result<Reply, Status> {
+    pub(super) fn create(&self, call: &mut Call, resource: &Arc<Resource>) -> Result<Reply, Status> {
         if !call.info.name.is_empty() {
             return Err(Status::method_not_allowed());
         }
@@ -71,28 +61,15 @@ impl Core {
         }
         let subresource = "";
         admission::on_create(self, call, resource, &mut object)?;
-        managed::set(
-            &mut object,
-            None,
-            resource,
-            &managed::Writer::update(&manager, subresource, &now),
-        );
+        managed::set(&mut object, None, resource, &managed::Writer::update(&manager, subresource, &now));
         self.store_new(call, resource, object)
             .map(|created| Reply::Object(StatusCode::CREATED, resource.clone(), created))
     }
 
     /// Puts a new object where the path says, and drops from it what only the server sets.
-    pub(super) fn place(
-        &self,
-        call: &Call,
-        resource: &Resource,
-        object: &mut Value,
-    ) -> Result<(), Status> {
+    pub(super) fn place(&self, call: &Call, resource: &Resource, object: &mut Value) -> Result<(), Status> {
         let metadata = &mut object["metadata"];
-        if metadata["resourceVersion"]
-            .as_str()
-            .is_some_and(|rv| !rv.is_empty())
-        {
+        if metadata["resourceVersion"].as_str().is_some_and(|rv| !rv.is_empty()) {
             return Err(Status::new(
                 500,
                 "InternalError",
@@ -119,9 +96,7 @@ impl Core {
         }
         let namespace = call.info.namespace.as_str();
         if namespace.is_empty() {
-            return Err(Status::bad_request(
-                "an empty namespace may not be set during creation",
-            ));
+            return Err(Status::bad_request("an empty namespace may not be set during creation"));
         }
         match metadata["namespace"].as_str() {
             Some(other) if !other.is_empty() && other != namespace => {
@@ -135,24 +110,15 @@ impl Core {
     }
 
     /// Nothing is created in a namespace that is missing or going away.
-    fn admit_into_namespace(
-        &self,
-        resource: &Resource,
-        namespace: &str,
-        name: &str,
-    ) -> Result<(), Status> {
-        let Some(found) = self
-            .store
-            .get(&GroupResource::new("", "namespaces"), "", namespace)
-        else {
+    fn admit_into_namespace(&self, resource: &Resource, namespace: &str, name: &str) -> Result<(), Status> {
+        let Some(found) = self.store.get(&GroupResource::new("", "namespaces"), "", namespace) else {
             return Err(Status::not_found("", "namespaces", namespace));
         };
         if !found.is_terminating() {
             return Ok(());
         }
-        let why = format!(
-            "unable to create new content in namespace {namespace} because it is being terminated"
-        );
+        let why =
+            format!("unable to create new content in namespace {namespace} because it is being terminated");
         let mut status = Status::forbidden(&resource.group, &resource.plural, name, &why);
         if let Some(details) = &mut status.details {
             details["causes"] = json!([{
@@ -175,21 +141,11 @@ impl Core {
             return self.store.create(&storage, object);
         }
         if object.name().is_empty() {
-            let prefix = object["metadata"]["generateName"]
-                .as_str()
-                .unwrap_or_default();
+            let prefix = object["metadata"]["generateName"].as_str().unwrap_or_default();
             object["metadata"]["name"] = json!(format!("{prefix}{}", self.store.name_suffix()));
         }
-        if self
-            .store
-            .get(&storage, object.namespace(), object.name())
-            .is_some()
-        {
-            return Err(Status::already_exists(
-                &resource.group,
-                &resource.plural,
-                object.name(),
-            ));
+        if self.store.get(&storage, object.namespace(), object.name()).is_some() {
+            return Err(Status::already_exists(&resource.group, &resource.plural, object.name()));
         }
         object["metadata"]["uid"] = json!("00000000-0000-4000-8000-000000000000");
         object["metadata"]["creationTimestamp"] = json!(self.store.clock().rfc3339());

@@ -25,10 +25,7 @@ impl Writer {
     }
 
     pub(crate) fn apply(manager: &str, subresource: &str, time: &str) -> Self {
-        Self {
-            apply: true,
-            ..Self::update(manager, subresource, time)
-        }
+        Self { apply: true, ..Self::update(manager, subresource, time) }
     }
 
     pub(crate) fn is_apply(&self) -> bool {
@@ -36,21 +33,9 @@ impl Writer {
     }
 }
 
-pub(crate) fn set(
-    _object: &mut Value,
-    _before: Option<&Value>,
-    _resource: &Resource,
-    _writer: &Writer,
-) {
-}
+pub(crate) fn set(_object: &mut Value, _before: Option<&Value>, _resource: &Resource, _writer: &Writer) {}
 
-pub(crate) fn set_applied(
-    _object: &mut Value,
-    _config: &Value,
-    _resource: &Resource,
-    _writer: &Writer,
-) {
-}
+pub(crate) fn set_applied(_object: &mut Value, _config: &Value, _resource: &Resource, _writer: &Writer) {}
 
 pub(crate) fn touch(_object: &mut Value, _before: &Value, writer: &Writer) {
     let _ = (&writer.manager, &writer.subresource, &writer.time);

@@ -24,17 +24,13 @@ impl Patch {
                 .map(Self::Json)
                 .map_err(|error| Status::bad_request(format!("error decoding patch: {error}"))),
             "application/merge-patch+json" if value.is_object() => Ok(Self::Merge(value)),
-            "application/strategic-merge-patch+json"
-                if resource.custom.is_none() && value.is_object() =>
-            {
+            "application/strategic-merge-patch+json" if resource.custom.is_none() && value.is_object() => {
                 Ok(Self::Strategic(value))
             }
             "application/merge-patch+json" | "application/strategic-merge-patch+json"
                 if resource.custom.is_none() =>
             {
-                Err(Status::bad_request(
-                    "error decoding patch: a patch must be an object",
-                ))
+                Err(Status::bad_request("error decoding patch: a patch must be an object"))
             }
             _ => Err(Status::new(
                 415,
@@ -42,11 +38,7 @@ impl Patch {
                 format!(
                     "the body of the request was in an unknown format - accepted media types include: \
                      application/json-patch+json, application/merge-patch+json, {}application/apply-patch+yaml",
-                    if resource.custom.is_some() {
-                        ""
-                    } else {
-                        "application/strategic-merge-patch+json, "
-                    }
+                    if resource.custom.is_some() { "" } else { "application/strategic-merge-patch+json, " }
                 ),
             )),
         }
@@ -64,9 +56,7 @@ impl Patch {
                 Status::new(
                     422,
                     "Invalid",
-                    format!(
-                        "the server rejected our request due to an error in our request: {error}"
-                    ),
+                    format!("the server rejected our request due to an error in our request: {error}"),
                 )
             }),
             Self::Merge(patch) | Self::Strategic(patch) => {

@@ -19,13 +19,7 @@ pub(super) fn served(definition: &Value) -> Vec<Resource> {
     let names = &spec["names"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let list = |value: &Value| -> Vec<String> {
-        value
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect()
+        value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     };
     let group = text(&spec["group"]);
     let kind = text(&names["kind"]);
@@ -89,9 +83,7 @@ pub(super) fn by_priority(a: &str, b: &str) -> Ordering {
 
 fn priority(version: &str) -> Option<(u8, u32, u32)> {
     let rest = version.strip_prefix('v')?;
-    let digits = rest
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(rest.len());
+    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
     let major = rest[..digits].parse().ok()?;
     let (stability, minor) = match &rest[digits..] {
         "" => (2, "0"),
@@ -108,15 +100,8 @@ mod tests {
 
     #[test]
     fn stable_versions_come_first_and_newer_before_older() {
-        let mut versions = vec![
-            "foo1", "v1alpha1", "v2", "v1", "v11beta2", "v10beta3", "v3beta1",
-        ];
+        let mut versions = vec!["foo1", "v1alpha1", "v2", "v1", "v11beta2", "v10beta3", "v3beta1"];
         versions.sort_by(|a, b| by_priority(a, b));
-        assert_eq!(
-            versions,
-            [
-                "v2", "v1", "v11beta2", "v10beta3", "v3beta1", "v1alpha1", "foo1"
-            ]
-        );
+        assert_eq!(versions, ["v2", "v1", "v11beta2", "v10beta3", "v3beta1", "v1alpha1", "foo1"]);
     }
 }

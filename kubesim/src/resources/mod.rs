@@ -68,11 +68,7 @@ impl Resource {
     /// Where its objects are stored. `events.k8s.io` and core events are the same objects.
     #[must_use]
     pub fn storage(&self) -> GroupResource {
-        let group = if self.group == "events.k8s.io" {
-            ""
-        } else {
-            &self.group
-        };
+        let group = if self.group == "events.k8s.io" { "" } else { &self.group };
         GroupResource::new(group, &self.plural)
     }
 
@@ -85,9 +81,7 @@ impl Resource {
     /// One of its subresources.
     #[must_use]
     pub fn subresource(&self, name: &str) -> Option<&Subresource> {
-        self.subresources
-            .iter()
-            .find(|subresource| subresource.name == name)
+        self.subresources.iter().find(|subresource| subresource.name == name)
     }
 
     /// Kind of its lists.
@@ -100,11 +94,7 @@ impl Resource {
 /// `group/version`, or the version alone for the core group.
 #[must_use]
 pub fn api_version(group: &str, version: &str) -> String {
-    if group.is_empty() {
-        version.to_owned()
-    } else {
-        format!("{group}/{version}")
-    }
+    if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
 }
 
 /// Splits `apps/v1` or `v1` into group and version.
@@ -138,28 +128,13 @@ fn parse_builtins(table: &str) -> Vec<Arc<Resource>> {
     let mut resources: Vec<Resource> = Vec::new();
     for line in table.lines().filter(|line| !line.starts_with('#')) {
         let fields: Vec<&str> = line.split('\t').collect();
-        let [
-            gv,
-            name,
-            kind,
-            scope,
-            singular,
-            short,
-            categories,
-            verbs,
-            other,
-        ] = fields[..]
-        else {
+        let [gv, name, kind, scope, singular, short, categories, verbs, other] = fields[..] else {
             continue;
         };
         let (group, version) = split_api_version(gv);
         let verbs = parse_verbs(verbs);
         if let Some((parent, subresource)) = name.split_once('/') {
-            let (group, version) = if other == "-" {
-                (group, version)
-            } else {
-                split_api_version(other)
-            };
+            let (group, version) = if other == "-" { (group, version) } else { split_api_version(other) };
             if let Some(parent) = resources.iter_mut().rev().find(|r| r.plural == parent) {
                 parent.subresources.push(Subresource {
                     name: subresource.to_owned(),
@@ -223,16 +198,10 @@ impl Registry {
     /// The resource that a path names.
     #[must_use]
     pub fn find(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Resource>> {
-        let same =
-            |r: &&Arc<Resource>| r.group == group && r.version == version && r.plural == plural;
+        let same = |r: &&Arc<Resource>| r.group == group && r.version == version && r.plural == plural;
         BUILTINS.iter().find(same).cloned().or_else(|| {
-            let definition =
-                self.store
-                    .get(&custom::definitions(), "", &format!("{plural}.{group}"))?;
-            custom::served(&definition)
-                .into_iter()
-                .find(|r| r.version == version)
-                .map(Arc::new)
+            let definition = self.store.get(&custom::definitions(), "", &format!("{plural}.{group}"))?;
+            custom::served(&definition).into_iter().find(|r| r.version == version).map(Arc::new)
         })
     }
 
@@ -240,22 +209,14 @@ impl Registry {
     #[must_use]
     pub fn find_kind(&self, group: &str, version: &str, kind: &str) -> Option<Arc<Resource>> {
         let same = |r: &&Arc<Resource>| r.group == group && r.version == version && r.kind == kind;
-        BUILTINS
-            .iter()
-            .find(same)
-            .cloned()
-            .or_else(|| self.custom().into_iter().find(|r| same(&r)))
+        BUILTINS.iter().find(same).cloned().or_else(|| self.custom().into_iter().find(|r| same(&r)))
     }
 
     /// Every custom resource in every served version.
     #[must_use]
     pub fn custom(&self) -> Vec<Arc<Resource>> {
         let (definitions, _) = self.store.list(&custom::definitions(), None);
-        definitions
-            .iter()
-            .flat_map(|definition| custom::served(definition))
-            .map(Arc::new)
-            .collect()
+        definitions.iter().flat_map(|definition| custom::served(definition)).map(Arc::new).collect()
     }
 
     /// Everything that is served: the core group first, then the other built-in groups, then the
@@ -268,10 +229,7 @@ impl Registry {
         }
         let mut by_group: BTreeMap<String, Vec<Arc<Resource>>> = BTreeMap::new();
         for resource in self.custom() {
-            by_group
-                .entry(resource.group.clone())
-                .or_default()
-                .push(resource);
+            by_group.entry(resource.group.clone()).or_default().push(resource);
         }
         for mut resources in by_group.into_values() {
             resources.sort_by(|a, b| {
@@ -286,21 +244,12 @@ impl Registry {
 }
 
 fn add(groups: &mut Vec<Group>, resource: Arc<Resource>) {
-    let index = groups
-        .iter()
-        .position(|group| group.name == resource.group)
-        .unwrap_or_else(|| {
-            groups.push(Group {
-                name: resource.group.clone(),
-                versions: Vec::new(),
-            });
-            groups.len() - 1
-        });
+    let index = groups.iter().position(|group| group.name == resource.group).unwrap_or_else(|| {
+        groups.push(Group { name: resource.group.clone(), versions: Vec::new() });
+        groups.len() - 1
+    });
     let versions = &mut groups[index].versions;
-    match versions
-        .iter_mut()
-        .find(|(version, _)| *version == resource.version)
-    {
+    match versions.iter_mut().find(|(version, _)| *version == resource.version) {
         Some((_, resources)) => resources.push(resource),
         None => versions.push((resource.version.clone(), vec![resource])),
     }

@@ -35,10 +35,7 @@ impl FieldSelector {
                 return Err(Status::bad_request(format!(
                     "Unable to find \"{}\" that match label selector \"\", field selector \"{text}\": field label \
                      not supported: {key}",
-                    crate::store::GroupResource::new(
-                        resource.group.clone(),
-                        resource.plural.clone()
-                    )
+                    crate::store::GroupResource::new(resource.group.clone(), resource.plural.clone())
                 )));
             }
             terms.push((key.to_owned(), unescape(value), equal));
@@ -64,9 +61,7 @@ impl FieldSelector {
     /// Whether it selects this object. An absent field reads as the empty string.
     #[must_use]
     pub fn matches(&self, object: &Value) -> bool {
-        self.0
-            .iter()
-            .all(|(key, wanted, equal)| (read(object, key) == *wanted) == *equal)
+        self.0.iter().all(|(key, wanted, equal)| (read(object, key) == *wanted) == *equal)
     }
 }
 
@@ -110,19 +105,11 @@ fn offered(resource: &Resource) -> impl Iterator<Item = &str> {
         ("certificates.k8s.io", _) => &["spec.signerName"],
         _ => &[],
     };
-    let selectable = resource
-        .custom
-        .as_deref()
-        .and_then(|version| version["selectableFields"].as_array());
+    let selectable = resource.custom.as_deref().and_then(|version| version["selectableFields"].as_array());
     let selectable = selectable.into_iter().flatten();
-    ["metadata.name", "metadata.namespace"]
-        .into_iter()
-        .chain(own.iter().copied())
-        .chain(
-            selectable
-                .filter_map(|field| field["jsonPath"].as_str())
-                .map(|path| path.trim_start_matches('.')),
-        )
+    ["metadata.name", "metadata.namespace"].into_iter().chain(own.iter().copied()).chain(
+        selectable.filter_map(|field| field["jsonPath"].as_str()).map(|path| path.trim_start_matches('.')),
+    )
 }
 
 fn read(object: &Value, key: &str) -> String {

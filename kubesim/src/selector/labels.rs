@@ -42,34 +42,20 @@ impl LabelSelector {
         let mut requirements = Vec::new();
         let structured = selector.is_empty()
             || selector.get("matchLabels").is_some_and(Value::is_object)
-            || selector
-                .get("matchExpressions")
-                .is_some_and(Value::is_array);
-        let equal = if structured {
-            selector.get("matchLabels").and_then(Value::as_object)
-        } else {
-            Some(selector)
-        };
+            || selector.get("matchExpressions").is_some_and(Value::is_array);
+        let equal =
+            if structured { selector.get("matchLabels").and_then(Value::as_object) } else { Some(selector) };
         for (key, value) in equal.into_iter().flatten() {
-            requirements.push(Requirement::In(
-                key.clone(),
-                vec![value.as_str().unwrap_or_default().to_owned()],
-            ));
+            requirements
+                .push(Requirement::In(key.clone(), vec![value.as_str().unwrap_or_default().to_owned()]));
         }
         if structured {
-            for expression in selector
-                .get("matchExpressions")
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
+            for expression in selector.get("matchExpressions").and_then(Value::as_array).into_iter().flatten()
             {
                 let key = expression["key"].as_str().unwrap_or_default().to_owned();
                 let values = || -> Vec<String> {
                     let values = expression["values"].as_array().into_iter().flatten();
-                    values
-                        .filter_map(Value::as_str)
-                        .map(str::to_owned)
-                        .collect()
+                    values.filter_map(Value::as_str).map(str::to_owned).collect()
                 };
                 requirements.push(match expression["operator"].as_str().unwrap_or_default() {
                     "In" => Requirement::In(key, values()),
@@ -92,19 +78,11 @@ impl LabelSelector {
     /// Whether it selects an object with these labels.
     #[must_use]
     pub fn matches(&self, labels: Option<&Map<String, Value>>) -> bool {
-        let get = |key: &str| {
-            labels
-                .and_then(|labels| labels.get(key))
-                .and_then(Value::as_str)
-        };
+        let get = |key: &str| labels.and_then(|labels| labels.get(key)).and_then(Value::as_str);
         let number = |key: &str| get(key).and_then(|value| value.parse::<i64>().ok());
         self.0.iter().all(|requirement| match requirement {
-            Requirement::In(key, values) => {
-                get(key).is_some_and(|value| values.iter().any(|v| v == value))
-            }
-            Requirement::NotIn(key, values) => {
-                get(key).is_none_or(|value| values.iter().all(|v| v != value))
-            }
+            Requirement::In(key, values) => get(key).is_some_and(|value| values.iter().any(|v| v == value)),
+            Requirement::NotIn(key, values) => get(key).is_none_or(|value| values.iter().all(|v| v != value)),
             Requirement::Exists(key) => get(key).is_some(),
             Requirement::Missing(key) => get(key).is_none(),
             Requirement::Greater(key, bound) => number(key).is_some_and(|value| value > *bound),
@@ -129,22 +107,14 @@ fn part_end(text: &str) -> usize {
 
 fn requirement(part: &str, whole: &str) -> Result<Requirement, Status> {
     let bad = |why: &str| {
-        Status::bad_request(format!(
-            "unable to parse requirement: {why} (in label selector \"{whole}\")"
-        ))
+        Status::bad_request(format!("unable to parse requirement: {why} (in label selector \"{whole}\")"))
     };
     let key_of = |key: &str| -> Result<String, Status> {
         let key = key.trim();
         let valid = !key.is_empty()
-            && key
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/'))
+            && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/'))
             && key.starts_with(|c: char| c.is_ascii_alphanumeric());
-        if valid {
-            Ok(key.to_owned())
-        } else {
-            Err(bad(&format!("found '{key}', expected: identifier")))
-        }
+        if valid { Ok(key.to_owned()) } else { Err(bad(&format!("found '{key}', expected: identifier"))) }
     };
     if let Some(key) = part.strip_prefix('!') {
         return Ok(Requirement::Missing(key_of(key)?));
@@ -152,13 +122,8 @@ fn requirement(part: &str, whole: &str) -> Result<Requirement, Status> {
     for (operator, equal) in [("!=", false), ("==", true), ("=", true)] {
         if let Some((key, value)) = part.split_once(operator) {
             let (key, value) = (key_of(key)?, value.trim().to_owned());
-            if value
-                .chars()
-                .any(|c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')))
-            {
-                return Err(bad(&format!(
-                    "values[0][{key}]: Invalid value: \"{value}\""
-                )));
+            if value.chars().any(|c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))) {
+                return Err(bad(&format!("values[0][{key}]: Invalid value: \"{value}\"")));
             }
             return Ok(if equal {
                 Requirement::In(key, vec![value])
@@ -191,24 +156,15 @@ fn requirement(part: &str, whole: &str) -> Result<Requirement, Status> {
     } else if let Some(set) = rest.strip_prefix("in") {
         (false, set)
     } else {
-        return Err(bad(&format!(
-            "found '{rest}', expected: in, notin, =, ==, !=, gt, lt"
-        )));
+        return Err(bad(&format!("found '{rest}', expected: in, notin, =, ==, !=, gt, lt")));
     };
     let set = set.trim();
     let Some(set) = set.strip_prefix('(').and_then(|set| set.strip_suffix(')')) else {
         return Err(bad(&format!("found '{set}', expected: '('")));
     };
-    let values = set
-        .split(',')
-        .map(|value| value.trim().to_owned())
-        .collect();
+    let values = set.split(',').map(|value| value.trim().to_owned()).collect();
     let key = key_of(key)?;
-    Ok(if negated {
-        Requirement::NotIn(key, values)
-    } else {
-        Requirement::In(key, values)
-    })
+    Ok(if negated { Requirement::NotIn(key, values) } else { Requirement::In(key, values) })
 }
 
 #[cfg(test)]
@@ -220,9 +176,7 @@ mod tests {
     use super::LabelSelector;
 
     fn selects(selector: &str, labels: &serde_json::Value) -> bool {
-        LabelSelector::parse(selector)
-            .unwrap()
-            .matches(labels.as_object())
+        LabelSelector::parse(selector).unwrap().matches(labels.as_object())
     }
 
     #[test]
@@ -249,11 +203,7 @@ mod tests {
     #[test]
     fn a_selector_that_is_none_is_refused() {
         for selector in ["app in web", "a b c", "=x", "app in (a", "x>y"] {
-            assert_eq!(
-                LabelSelector::parse(selector).unwrap_err().code,
-                400,
-                "{selector}"
-            );
+            assert_eq!(LabelSelector::parse(selector).unwrap_err().code, 400, "{selector}");
         }
     }
 
@@ -266,12 +216,7 @@ mod tests {
             json!({}),
             json!({"matchExpressions": [{"key": "app", "operator": "In", "values": ["web"]}]}),
         ] {
-            assert!(
-                LabelSelector::from_value(&selector)
-                    .unwrap()
-                    .matches(labels.as_object()),
-                "{selector}"
-            );
+            assert!(LabelSelector::from_value(&selector).unwrap().matches(labels.as_object()), "{selector}");
         }
         assert!(LabelSelector::from_value(&json!(null)).is_none());
     }

@@ -152,7 +152,7 @@ impl Store {
     }
 
     /// Stores a new object: name (from `generateName` if need be), uid, creation time, generation 1
-    /// and resource version are set here.
+    /// (for the kinds that have one) and resource version are set here.
     ///
     /// # Errors
     /// `AlreadyExists`; `Invalid` without a name.
@@ -180,7 +180,9 @@ impl Store {
         let meta = &mut object["metadata"];
         meta["uid"] = json!(uid);
         meta["creationTimestamp"] = json!(now);
-        meta["generation"] = json!(1);
+        if has_generation(resource) {
+            meta["generation"] = json!(1);
+        }
         Ok(state.commit(resource, key, object, EventType::Added))
     }
 
@@ -302,6 +304,18 @@ impl Store {
         let state = self.lock();
         let Some(collection) = state.collections.get(resource) else { return Ok(Vec::new()) };
         collection.history.after(from)
+    }
+}
+
+/// Whether the objects of a resource count their generations. The kinds without a desired state to
+/// observe do not.
+fn has_generation(resource: &GroupResource) -> bool {
+    let plural = resource.resource.as_str();
+    match resource.group.as_str() {
+        "" => matches!(plural, "pods" | "replicationcontrollers" | "podtemplates"),
+        "rbac.authorization.k8s.io" | "storage.k8s.io" | "coordination.k8s.io" | "events.k8s.io" => false,
+        "apiregistration.k8s.io" | "certificates.k8s.io" => false,
+        _ => plural != "controllerrevisions",
     }
 }
 

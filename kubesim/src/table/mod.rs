@@ -20,10 +20,12 @@ pub(crate) fn of(
             match include {
                 "None" => {}
                 "Object" => row["object"] = crate::handlers::present(resource, object),
-                _ => row["object"] = json!({
-                    "kind": "PartialObjectMetadata", "apiVersion": format!("meta.k8s.io/{version}"),
-                    "metadata": object["metadata"],
-                }),
+                _ => {
+                    row["object"] = json!({
+                        "kind": "PartialObjectMetadata", "apiVersion": format!("meta.k8s.io/{version}"),
+                        "metadata": object["metadata"],
+                    })
+                }
             }
             row
         })

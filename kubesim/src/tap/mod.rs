@@ -76,11 +76,7 @@ impl Tap {
     /// How many requests a rule has broken; `None` when there is no such rule.
     #[must_use]
     pub fn fired(&self, id: RuleId) -> Option<u32> {
-        self.lock()
-            .rules
-            .iter()
-            .find(|(other, ..)| *other == id)
-            .map(|(_, _, count)| count.fired)
+        self.lock().rules.iter().find(|(other, ..)| *other == id).map(|(_, _, count)| count.fired)
     }
 
     pub(crate) fn arrive(&self, mut recording: Recording) -> (u64, Option<Fault>) {
@@ -90,11 +86,8 @@ impl Tap {
         let mut fault = None;
         for (_, rule, count) in &mut state.rules {
             if rule.matches(&recording) && count.admits(rule, fault.is_some()) && fault.is_none() {
-                fault = Some(Fault {
-                    label: rule.label.clone(),
-                    when: rule.when,
-                    action: rule.action.clone(),
-                });
+                fault =
+                    Some(Fault { label: rule.label.clone(), when: rule.when, action: rule.action.clone() });
             }
         }
         recording.fault = fault.as_ref().map(|fault| fault.label.clone());

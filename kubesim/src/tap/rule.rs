@@ -80,18 +80,14 @@ impl Rule {
     }
 
     pub(super) fn matches(&self, recording: &Recording) -> bool {
-        let any =
-            |wanted: &[String], found: &str| wanted.is_empty() || wanted.iter().any(|w| w == found);
+        let any = |wanted: &[String], found: &str| wanted.is_empty() || wanted.iter().any(|w| w == found);
         any(&self.verbs, &recording.verb)
             && any(&self.names, &recording.name)
             && (self.resources.is_empty()
-                || self
-                    .resources
-                    .iter()
-                    .any(|wanted| match wanted.split_once('/') {
-                        Some(_) => *wanted == recording.full_resource(),
-                        None => *wanted == recording.resource && recording.subresource.is_empty(),
-                    }))
+                || self.resources.iter().any(|wanted| match wanted.split_once('/') {
+                    Some(_) => *wanted == recording.full_resource(),
+                    None => *wanted == recording.resource && recording.subresource.is_empty(),
+                }))
     }
 }
 

@@ -47,11 +47,7 @@ impl Body {
             _ => Bytes::new(),
         };
         let part = whole.slice(..whole.len() / 2);
-        Self(Kind::Truncated {
-            part: Some(part),
-            total: whole.len() as u64,
-            pauses: 2,
-        })
+        Self(Kind::Truncated { part: Some(part), total: whole.len() as u64, pauses: 2 })
     }
 
     /// The bytes of a whole body.
@@ -72,12 +68,9 @@ impl http_body::Body for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         match &mut self.0 {
-            Kind::Whole(bytes) => Poll::Ready(
-                bytes
-                    .take()
-                    .filter(|b| !b.is_empty())
-                    .map(|b| Ok(Frame::data(b))),
-            ),
+            Kind::Whole(bytes) => {
+                Poll::Ready(bytes.take().filter(|b| !b.is_empty()).map(|b| Ok(Frame::data(b))))
+            }
             Kind::Stream(chunks) => chunks.as_mut().poll_next(cx).map(|chunk| {
                 chunk.map(|chunk| match chunk {
                     Ok(bytes) => Ok(Frame::data(bytes)),
@@ -105,9 +98,7 @@ impl http_body::Body for Body {
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Kind::Whole(bytes) => {
-                SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64))
-            }
+            Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
             Kind::Stream(_) => SizeHint::default(),
             // An empty answer cannot be cut in half: promise one byte that never comes.
             Kind::Truncated { total, .. } => SizeHint::with_exact((*total).max(1)),

@@ -23,16 +23,10 @@ impl User {
     }
 
     /// A user in these groups and in `system:authenticated`.
-    pub fn new<G: Into<String>>(
-        name: impl Into<String>,
-        groups: impl IntoIterator<Item = G>,
-    ) -> Self {
+    pub fn new<G: Into<String>>(name: impl Into<String>, groups: impl IntoIterator<Item = G>) -> Self {
         let mut groups: Vec<String> = groups.into_iter().map(Into::into).collect();
         groups.push("system:authenticated".to_owned());
-        Self {
-            name: name.into(),
-            groups,
-        }
+        Self { name: name.into(), groups }
     }
 
     /// A service account of a namespace, with the groups that the real server gives it.
@@ -40,10 +34,7 @@ impl User {
     pub fn service_account(namespace: &str, name: &str) -> Self {
         Self::new(
             format!("system:serviceaccount:{namespace}:{name}"),
-            [
-                "system:serviceaccounts".to_owned(),
-                format!("system:serviceaccounts:{namespace}"),
-            ],
+            ["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")],
         )
     }
 
@@ -67,11 +58,7 @@ pub struct ClusterIdentity {
 
 impl Default for ClusterIdentity {
     fn default() -> Self {
-        Self {
-            name: "seatrial".into(),
-            region: "us-west-2".into(),
-            account: "111122223333".into(),
-        }
+        Self { name: "seatrial".into(), region: "us-west-2".into(), account: "111122223333".into() }
     }
 }
 
@@ -79,10 +66,7 @@ impl ClusterIdentity {
     /// `arn:aws:eks:<region>:<account>:cluster/<name>`.
     #[must_use]
     pub fn arn(&self) -> String {
-        format!(
-            "arn:aws:eks:{}:{}:cluster/{}",
-            self.region, self.account, self.name
-        )
+        format!("arn:aws:eks:{}:{}:cluster/{}", self.region, self.account, self.name)
     }
 }
 
@@ -108,10 +92,7 @@ impl Authenticator {
     pub fn issue_token(&self, user: &User) -> String {
         let mut bytes = [0_u8; 32];
         // Ring's generator fails only where the operating system has none; such a token is then refused.
-        let filled = rustls::crypto::ring::default_provider()
-            .secure_random
-            .fill(&mut bytes)
-            .is_ok();
+        let filled = rustls::crypto::ring::default_provider().secure_random.fill(&mut bytes).is_ok();
         let token = format!("k8s-aws-v1.{}", URL_SAFE_NO_PAD.encode(bytes));
         if filled {
             self.accept_token(&token, user);

@@ -6,8 +6,8 @@
 use std::net::IpAddr;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, SanType,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
@@ -33,17 +33,10 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.distinguished_name = named("kubernetes");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![
-            KeyUsagePurpose::KeyCertSign,
-            KeyUsagePurpose::DigitalSignature,
-        ];
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
         let certificate = params.self_signed(&key)?;
         let (pem, der) = (certificate.pem(), certificate.der().clone());
-        Ok(Self {
-            issuer: Issuer::new(params, key),
-            certificate: der,
-            pem,
-        })
+        Ok(Self { issuer: Issuer::new(params, key), certificate: der, pem })
     }
 
     pub(super) fn pem(&self) -> &str {
@@ -70,9 +63,7 @@ impl Authority {
         if !addresses.contains(&ip) {
             addresses.push(ip);
         }
-        params
-            .subject_alt_names
-            .extend(addresses.into_iter().map(SanType::IpAddress));
+        params.subject_alt_names.extend(addresses.into_iter().map(SanType::IpAddress));
         params.distinguished_name = named("kube-apiserver");
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];

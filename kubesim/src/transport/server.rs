@@ -127,22 +127,12 @@ impl Server {
     /// When the certificate cannot be made.
     pub fn kubeconfig_with_certificate(&self, user: &User) -> Result<String, Error> {
         let pair = self.authority.client(user)?;
-        self.service
-            .authenticator()
-            .accept_certificate(&pair.der, user);
-        Ok(self.render(&Credential::Certificate {
-            certificate: pair.certificate,
-            key: pair.key,
-        }))
+        self.service.authenticator().accept_certificate(&pair.der, user);
+        Ok(self.render(&Credential::Certificate { certificate: pair.certificate, key: pair.key }))
     }
 
     fn render(&self, credential: &Credential) -> String {
-        kubeconfig::render(
-            &self.identity.arn(),
-            &self.url(),
-            self.authority.pem(),
-            credential,
-        )
+        kubeconfig::render(&self.identity.arn(), &self.url(), self.authority.pem(), credential)
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -170,10 +160,7 @@ impl Server {
     /// # Errors
     /// When somebody else took the port meanwhile.
     pub async fn open(&self) -> Result<(), Error> {
-        let listen = |source| Error::Listen {
-            address: self.address,
-            source,
-        };
+        let listen = |source| Error::Listen { address: self.address, source };
         let mut state = self.state();
         let State::Closed(socket) = &mut *state else {
             return Ok(());
@@ -183,11 +170,7 @@ impl Server {
             None => hold(self.address).map_err(listen)?,
         };
         let listener = socket.listen(1024).map_err(listen)?;
-        *state = State::Open(tokio::spawn(accept(
-            listener,
-            self.acceptor.clone(),
-            self.service.clone(),
-        )));
+        *state = State::Open(tokio::spawn(accept(listener, self.acceptor.clone(), self.service.clone())));
         Ok(())
     }
 
@@ -206,11 +189,7 @@ impl Drop for Server {
 }
 
 fn hold(address: SocketAddr) -> io::Result<TcpSocket> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        TcpSocket::new_v6()?
-    };
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     Ok(socket)
@@ -220,9 +199,7 @@ fn acceptor(authority: &Authority, address: SocketAddr) -> Result<TlsAcceptor, E
     let tls = |error: &dyn std::fmt::Display| Error::Tls(error.to_string());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = rustls::RootCertStore::empty();
-    roots
-        .add(authority.certificate().clone())
-        .map_err(|e| tls(&e))?;
+    roots.add(authority.certificate().clone()).map_err(|e| tls(&e))?;
     let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
         .allow_unauthenticated()
         .build()
@@ -258,12 +235,7 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, service: ApiServic
     let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await else {
         return;
     };
-    let certificate = stream
-        .get_ref()
-        .1
-        .peer_certificates()
-        .and_then(|chain| chain.first())
-        .cloned();
+    let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).cloned();
     let authenticator = service.authenticator();
     let user = certificate.and_then(|certificate| authenticator.certificate_user(&certificate));
     let breaker = Arc::new(Breaker::default());
@@ -281,10 +253,7 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, service: ApiServic
             }
         }
     });
-    let io = TokioIo::new(Wire {
-        stream,
-        breaker: tripped.clone(),
-    });
+    let io = TokioIo::new(Wire { stream, breaker: tripped.clone() });
     let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
     let serving = builder.serve_connection_with_upgrades(io, service);
     tokio::pin!(serving);
@@ -338,11 +307,7 @@ impl AsyncRead for Wire {
 }
 
 impl AsyncWrite for Wire {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        data: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, data)
     }
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

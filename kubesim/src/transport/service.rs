@@ -40,19 +40,13 @@ impl ApiService {
     /// An API over a store.
     #[must_use]
     pub fn new(config: ApiConfig) -> Self {
-        Self {
-            core: Arc::new(Core::new(config)),
-            user: Arc::new(User::admin()),
-        }
+        Self { core: Arc::new(Core::new(config)), user: Arc::new(User::admin()) }
     }
 
     /// The same API, in process, as somebody else.
     #[must_use]
     pub fn as_user(&self, user: User) -> Self {
-        Self {
-            core: self.core.clone(),
-            user: Arc::new(user),
-        }
+        Self { core: self.core.clone(), user: Arc::new(user) }
     }
 
     /// The credentials that it accepts over a socket.
@@ -80,15 +74,9 @@ impl ApiService {
         B::Data: Send,
     {
         let user = certificate_user.cloned().or_else(|| {
-            let header = request
-                .headers()
-                .get(http::header::AUTHORIZATION)?
-                .to_str()
-                .ok()?;
+            let header = request.headers().get(http::header::AUTHORIZATION)?.to_str().ok()?;
             let (scheme, token) = header.split_once(' ')?;
-            scheme
-                .eq_ignore_ascii_case("bearer")
-                .then(|| self.authenticator().token_user(token.trim()))?
+            scheme.eq_ignore_ascii_case("bearer").then(|| self.authenticator().token_user(token.trim()))?
         });
         handle(self.core.clone(), user.map(Arc::new), request)
     }

@@ -32,9 +32,7 @@ impl Sim {
                 "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},
                 "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
             });
-            store
-                .create(&GroupResource::new("", "namespaces"), namespace)
-                .unwrap();
+            store.create(&GroupResource::new("", "namespaces"), namespace).unwrap();
         }
         let tap = Tap::new();
         let service = ApiService::new(ApiConfig {
@@ -43,11 +41,7 @@ impl Sim {
             minor: 37,
             logs: Arc::new(kubesim::NoLogs),
         });
-        Self {
-            store,
-            tap,
-            service,
-        }
+        Self { store, tap, service }
     }
 
     /// A client of it, as the cluster's admin.
@@ -57,9 +51,7 @@ impl Sim {
 
     /// Stores an object as it is, past the API.
     pub fn put(&self, group: &str, resource: &str, object: Value) {
-        self.store
-            .create(&GroupResource::new(group, resource), object)
-            .unwrap();
+        self.store.create(&GroupResource::new(group, resource), object).unwrap();
     }
 }
 
