@@ -7,6 +7,7 @@ mod discovery;
 mod handlers;
 mod patch;
 pub mod resources;
+pub mod scheduler;
 pub mod selector;
 pub mod status;
 pub mod store;
