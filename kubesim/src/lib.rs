@@ -1,6 +1,6 @@
 //! The embedded cluster: a Kubernetes API server, scheduler, controllers and kubelet model in one library.
 
-mod admission;
+pub mod admission;
 pub mod clock;
 mod codec;
 mod discovery;
@@ -8,6 +8,7 @@ mod handlers;
 mod patch;
 pub mod resources;
 pub mod scheduler;
+mod schema;
 pub mod selector;
 pub mod status;
 pub mod store;

@@ -1,39 +1,147 @@
-//! What happens to an object between the request and the store: authorization, defaulting, validation,
-//! allocation.
+//! What happens to an object between the request and the store: authorization, decoding into its type,
+//! defaulting, admission, allocation, validation.
 
 mod authorize;
+mod causes;
+mod decode;
+mod defaults;
+mod definitions;
+mod pods;
+mod quantity;
+mod services;
+mod structural;
+mod validate;
+mod workloads;
 
 pub(crate) use authorize::{Attributes, allowed, authorize, rules_for};
+pub(crate) use decode::check_fields;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::handlers::{Call, Core};
+use crate::handlers::{Call, Core, drop_nulls};
 use crate::resources::Resource;
 use crate::status::Status;
+use crate::store::{Meta, Store};
 
-/// Unknown fields, as `fieldValidation` has them treated.
-pub(crate) fn check_fields(_: &mut Call, _: &Resource, _: &mut Value) -> Result<(), Status> {
+/// Completes a new object of a built-in kind as the API server would: defaults, and for pods the service
+/// account, token volume, tolerations and priority. For those who write to the store directly.
+///
+/// # Errors
+/// What admission refuses: a service account or priority class that is not there.
+pub fn complete(store: &Store, object: &mut Value) -> Result<(), Status> {
+    defaults::apply(object);
+    if object["kind"] == "Pod" && object["apiVersion"] == "v1" {
+        pods::admit(store, object)?;
+    }
+    drop_nulls(object);
     Ok(())
 }
 
-/// Defaults and validates a new object.
-pub(crate) fn on_create(_: &Core, _: &mut Call, _: &Resource, _: &mut Value) -> Result<(), Status> {
-    Ok(())
+/// Defaults, admits and validates a new object.
+pub(crate) fn on_create(
+    core: &Core,
+    _call: &mut Call,
+    resource: &Resource,
+    object: &mut Value,
+) -> Result<(), Status> {
+    let own_status = matches!(
+        (resource.group.as_str(), resource.plural.as_str()),
+        ("", "nodes" | "pods" | "namespaces") | ("apiregistration.k8s.io", "apiservices")
+    );
+    if resource.has_status()
+        && !own_status
+        && let Some(fields) = object.as_object_mut()
+    {
+        fields.remove("status");
+    }
+    let mut causes = causes::Causes::default();
+    let now = core.store.clock().rfc3339();
+    match &resource.custom {
+        Some(version) => structural::default(&version["schema"]["openAPIV3Schema"], object),
+        None => {
+            defaults::apply(object);
+            match (resource.group.as_str(), resource.plural.as_str()) {
+                ("", "pods") => pods::admit(&core.store, object)?,
+                ("", "services") => services::allocate(&core.store, object, None, &mut causes),
+                ("", "namespaces") => {
+                    object["spec"]["finalizers"] = json!(["kubernetes"]);
+                    object["status"] = json!({"phase": "Active"});
+                }
+                ("", "persistentvolumeclaims" | "persistentvolumes") => {
+                    object["status"] = json!({"phase": "Pending"})
+                }
+                ("apiextensions.k8s.io", "customresourcedefinitions") => definitions::establish(object, &now),
+                ("apiregistration.k8s.io", "apiservices") => {
+                    object["status"] = json!({"conditions": [{
+                        "type": "Available", "status": "True", "reason": "Local", "lastTransitionTime": now,
+                        "message": "Local APIServices are always available",
+                    }]})
+                }
+                _ => {}
+            }
+        }
+    }
+    drop_nulls(object);
+    validate::object(resource, object, None)?;
+    causes.finish(&resource.group, &resource.kind, object.name())
+}
+
+/// What of an object hangs on its uid: a Job's pods are told apart by it.
+pub(crate) fn with_uid(object: &mut Value) {
+    if object["kind"] != "Job"
+        || object["apiVersion"] != "batch/v1"
+        || object["spec"]["manualSelector"] == true
+    {
+        return;
+    }
+    let (uid, name) = (object.uid().to_owned(), object.name().to_owned());
+    object["spec"]["selector"]["matchLabels"]["batch.kubernetes.io/controller-uid"] = json!(uid);
+    let labels = &mut object["spec"]["template"]["metadata"]["labels"];
+    for prefix in ["", "batch.kubernetes.io/"] {
+        labels[format!("{prefix}controller-uid")] = json!(uid);
+        labels[format!("{prefix}job-name")] = json!(name);
+    }
 }
 
 /// Defaults and validates the next state of an object.
 pub(crate) fn on_update(
-    _: &Core,
-    _: &mut Call,
-    _: &Resource,
-    _part: Option<&str>,
-    _current: &Value,
-    _next: &mut Value,
+    core: &Core,
+    _call: &mut Call,
+    resource: &Resource,
+    part: Option<&str>,
+    current: &Value,
+    next: &mut Value,
 ) -> Result<(), Status> {
-    Ok(())
+    let mut causes = causes::Causes::default();
+    match &resource.custom {
+        Some(version) => structural::default(&version["schema"]["openAPIV3Schema"], next),
+        None if part != Some("status") => {
+            defaults::apply(next);
+            match (resource.group.as_str(), resource.plural.as_str(), part) {
+                ("", "services", _) => services::allocate(&core.store, next, Some(current), &mut causes),
+                // Its own finalizers change by its own subresource only.
+                ("", "namespaces", None) => next["spec"] = current["spec"].clone(),
+                ("apiextensions.k8s.io", "customresourcedefinitions", _) => {
+                    definitions::establish(next, &core.store.clock().rfc3339());
+                }
+                _ => {}
+            }
+        }
+        None => {}
+    }
+    drop_nulls(next);
+    // A container's resources change by the subresource that is for it.
+    if matches!(part, None | Some("scale")) || resource.custom.is_some() {
+        validate::object(resource, next, Some(current))?;
+    }
+    causes.finish(&resource.group, &resource.kind, next.name())
 }
 
 /// Refuses to delete what may not be.
-pub(crate) fn on_delete(_: &Core, _: &Resource, _: &Value) -> Result<(), Status> {
+pub(crate) fn on_delete(_: &Core, resource: &Resource, object: &Value) -> Result<(), Status> {
+    let protected = matches!(object.name(), "default" | "kube-system" | "kube-public");
+    if resource.group.is_empty() && resource.plural == "namespaces" && protected {
+        return Err(Status::forbidden("", "namespaces", object.name(), "this namespace may not be deleted"));
+    }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Request bodies in the encodings that clients send: JSON, YAML and protobuf, gzipped or not.
 
 pub(crate) mod events;
+mod protobuf;
 
 use std::io::Read as _;
 
@@ -24,6 +25,7 @@ pub(crate) fn decode(headers: &HeaderMap, body: &Bytes) -> Result<Value, Status>
         "" | "application/json" | "text/json" | "*/*" | "application/x-www-form-urlencoded" => {
             from_json(&body)
         }
+        "application/vnd.kubernetes.protobuf" => protobuf::decode(&body),
         other => Err(Status::new(
             415,
             "UnsupportedMediaType",

@@ -2,6 +2,7 @@
 
 mod aggregated;
 mod legacy;
+mod openapi;
 
 use serde_json::json;
 
@@ -29,6 +30,14 @@ pub(crate) fn answer(core: &Core, call: &Call) -> Result<Reply, Status> {
             legacy::resources(core, group, version).map_or_else(Reply::path_not_found, Reply::value)
         }
         ["version"] => Reply::value(version(core)),
+        ["openapi", "v2"] => openapi::v2(core, call),
+        ["openapi", "v3"] => Reply::value(openapi::index(core)),
+        ["openapi", "v3", "api", version] => {
+            openapi::document(core, "", version).map_or_else(Reply::path_not_found, Reply::value)
+        }
+        ["openapi", "v3", "apis", group, version] => {
+            openapi::document(core, group, version).map_or_else(Reply::path_not_found, Reply::value)
+        }
         ["healthz" | "livez" | "readyz", ..] => Reply::text("ok"),
         [] => Reply::value(json!({"paths": paths(core)})),
         _ => Reply::path_not_found(),

@@ -30,6 +30,7 @@ pub(crate) use answer::Reply;
 use info::RequestInfo;
 use negotiate::Format;
 pub(crate) use negotiate::accepted;
+pub(crate) use write::drop_nulls;
 
 /// The API behind every way in.
 pub(crate) struct Core {

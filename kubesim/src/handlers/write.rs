@@ -138,7 +138,7 @@ impl Core {
     ) -> Result<crate::store::Object, Status> {
         let storage = resource.storage();
         if !call.info.dry_run() {
-            return self.store.create(&storage, object);
+            return self.store.create_with(&storage, object, admission::with_uid);
         }
         if object.name().is_empty() {
             let prefix = object["metadata"]["generateName"].as_str().unwrap_or_default();
@@ -179,7 +179,7 @@ fn check_type(object: &Value, resource: &Resource) -> Result<(), Status> {
 }
 
 /// Drops every null: decoding into types and encoding again does the same.
-pub(super) fn drop_nulls(value: &mut Value) {
+pub(crate) fn drop_nulls(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.retain(|_, field| !field.is_null());

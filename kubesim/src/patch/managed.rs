@@ -1,9 +1,12 @@
-//! Who manages which fields.
+//! Who manages which fields: `metadata.managedFields`, and server-side apply on top of it.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::fields::{self, Set};
 use crate::resources::Resource;
+use crate::schema::Node;
 use crate::status::Status;
+use crate::store::Meta;
 
 /// Who writes, how and when.
 #[derive(Clone, Debug)]
@@ -31,24 +34,238 @@ impl Writer {
     pub(crate) fn is_apply(&self) -> bool {
         self.apply
     }
+
+    fn operation(&self) -> &'static str {
+        if self.apply { "Apply" } else { "Update" }
+    }
+
+    fn owns(&self, entry: &Entry, api_version: &str) -> bool {
+        entry.manager == self.manager
+            && entry.operation == self.operation()
+            && entry.subresource == self.subresource
+            && (self.apply || entry.api_version == api_version)
+    }
+
+    fn entry(&self, api_version: &str, set: Set) -> Entry {
+        Entry {
+            manager: self.manager.clone(),
+            operation: self.operation().to_owned(),
+            subresource: self.subresource.clone(),
+            api_version: api_version.to_owned(),
+            time: self.time.clone(),
+            set,
+        }
+    }
 }
 
-pub(crate) fn set(_object: &mut Value, _before: Option<&Value>, _resource: &Resource, _writer: &Writer) {}
-
-pub(crate) fn set_applied(_object: &mut Value, _config: &Value, _resource: &Resource, _writer: &Writer) {}
-
-pub(crate) fn touch(_object: &mut Value, _before: &Value, writer: &Writer) {
-    let _ = (&writer.manager, &writer.subresource, &writer.time);
+/// One entry of `managedFields`.
+#[derive(Clone, Debug)]
+struct Entry {
+    manager: String,
+    operation: String,
+    subresource: String,
+    api_version: String,
+    time: String,
+    set: Set,
 }
 
+fn read(object: &Value) -> Vec<Entry> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let entries = object["metadata"]["managedFields"].as_array().into_iter().flatten();
+    entries
+        .map(|entry| Entry {
+            manager: text(&entry["manager"]),
+            operation: text(&entry["operation"]),
+            subresource: text(&entry["subresource"]),
+            api_version: text(&entry["apiVersion"]),
+            time: text(&entry["time"]),
+            set: Set::from_json(&entry["fieldsV1"]),
+        })
+        .collect()
+}
+
+fn write(object: &mut Value, entries: &[Entry]) {
+    let entries: Vec<Value> = entries
+        .iter()
+        .filter(|entry| !entry.set.is_empty())
+        .map(|entry| {
+            let mut value = json!({
+                "manager": entry.manager, "operation": entry.operation, "apiVersion": entry.api_version,
+                "time": entry.time, "fieldsType": "FieldsV1", "fieldsV1": entry.set.to_json(),
+            });
+            if !entry.subresource.is_empty() {
+                value["subresource"] = json!(entry.subresource);
+            }
+            value
+        })
+        .collect();
+    if entries.is_empty() {
+        if let Some(metadata) = object["metadata"].as_object_mut() {
+            metadata.remove("managedFields");
+        }
+    } else {
+        object["metadata"]["managedFields"] = Value::Array(entries);
+    }
+}
+
+/// Records an update: what it changed is the writer's now, and nobody else's.
+pub(crate) fn set(object: &mut Value, before: Option<&Value>, resource: &Resource, writer: &Writer) {
+    let node = Node::of(resource);
+    let api_version = resource.api_version();
+    let changed = Set::changed(before.unwrap_or(&Value::Null), object, node);
+    let mut entries = before.map(read).unwrap_or_default();
+    let present = Set::of(object, node);
+    for entry in &mut entries {
+        if !writer.owns(entry, &api_version) {
+            entry.set.subtract(&changed);
+        }
+        entry.set.intersect(&present);
+    }
+    if !changed.is_empty() {
+        match entries.iter_mut().find(|entry| writer.owns(entry, &api_version)) {
+            Some(entry) => {
+                entry.set.add(&changed);
+                entry.time.clone_from(&writer.time);
+            }
+            None => entries.push(writer.entry(&api_version, changed)),
+        }
+    }
+    write(object, &entries);
+}
+
+/// Records an object that is created by apply: what was applied is the writer's.
+pub(crate) fn set_applied(object: &mut Value, config: &Value, resource: &Resource, writer: &Writer) {
+    let set = Set::of(&applied_part(config, resource, writer), Node::of(resource));
+    write(object, &[writer.entry(&resource.api_version(), set)]);
+}
+
+/// The part of a configuration that this request may write.
+fn applied_part(config: &Value, resource: &Resource, writer: &Writer) -> Value {
+    let mut config = config.clone();
+    if let Some(fields) = config.as_object_mut() {
+        if writer.subresource == "status" {
+            fields.retain(|key, _| matches!(key.as_str(), "apiVersion" | "kind" | "metadata" | "status"));
+        } else if resource.has_status() {
+            fields.remove("status");
+        }
+    }
+    config
+}
+
+/// Merges an applied configuration into the current object.
+///
+/// # Errors
+/// `Conflict` (409) naming every field that another manager holds with another value, unless `force`.
 pub(crate) fn apply(
     current: &Value,
     config: &Value,
-    _resource: &Resource,
-    _writer: &Writer,
-    _force: bool,
+    resource: &Resource,
+    writer: &Writer,
+    force: bool,
 ) -> Result<Value, Status> {
+    let node = Node::of(resource);
+    let api_version = resource.api_version();
+    let config = applied_part(config, resource, writer);
+    let wanted = Set::of(&config, node);
+    let mut entries = read(current);
     let mut next = current.clone();
-    super::merge(&mut next, config);
+    fields::merge(&mut next, &config, node);
+    // What changes by this apply, and who else holds it.
+    let mut changed = Set::changed(current, &next, node);
+    changed.intersect(&wanted);
+    let mut conflicts: Vec<(String, Vec<String>)> = Vec::new();
+    for entry in entries.iter_mut().filter(|entry| !writer.owns(entry, &api_version)) {
+        let mut paths = Vec::new();
+        entry.set.common(&changed, "", &mut paths);
+        if paths.is_empty() {
+            continue;
+        }
+        if force {
+            entry.set.subtract(&changed);
+        } else {
+            conflicts.push((describe(entry), paths));
+        }
+    }
+    if !conflicts.is_empty() {
+        return Err(conflict(&conflicts));
+    }
+    let before = entries.iter().position(|entry| writer.owns(entry, &api_version));
+    if let Some(index) = before {
+        let mut gone = entries[index].set.clone();
+        gone.subtract(&wanted);
+        let mut kept = wanted.clone();
+        for (other, entry) in entries.iter().enumerate() {
+            if other != index {
+                kept.add(&entry.set);
+            }
+        }
+        fields::remove(&mut next, &gone, &kept, node);
+    }
+    let entry = writer.entry(&api_version, wanted);
+    match before {
+        Some(index) => entries[index] = entry,
+        None => entries.push(entry),
+    }
+    let present = Set::of(&next, node);
+    for entry in entries.iter_mut().filter(|entry| !writer.owns(entry, &api_version)) {
+        entry.set.intersect(&present);
+    }
+    write(&mut next, &entries);
     Ok(next)
+}
+
+fn describe(entry: &Entry) -> String {
+    let mut text = format!("\"{}\"", entry.manager);
+    if !entry.subresource.is_empty() {
+        text.push_str(&format!(" with subresource \"{}\"", entry.subresource));
+    }
+    if entry.operation == "Update" {
+        text.push_str(&format!(" using {}", entry.api_version));
+    }
+    text
+}
+
+fn conflict(conflicts: &[(String, Vec<String>)]) -> Status {
+    let count: usize = conflicts.iter().map(|(_, paths)| paths.len()).sum();
+    let plural = if count == 1 { "" } else { "s" };
+    let mut message = format!("Apply failed with {count} conflict{plural}: ");
+    if let [(manager, paths)] = conflicts {
+        match paths.as_slice() {
+            [path] => message.push_str(&format!("conflict with {manager}: {path}")),
+            paths => message.push_str(&format!("conflicts with {manager}:\n- {}", paths.join("\n- "))),
+        }
+    } else {
+        let parts: Vec<String> = conflicts
+            .iter()
+            .map(|(manager, paths)| format!("conflicts with {manager}:\n- {}", paths.join("\n- ")))
+            .collect();
+        message.push_str(&parts.join("\n"));
+    }
+    let mut status = Status::new(409, "Conflict", message);
+    let causes: Vec<Value> = conflicts
+        .iter()
+        .flat_map(|(manager, paths)| {
+            paths.iter().map(move |path| {
+                json!({"reason": "FieldManagerConflict", "message": format!("conflict with {manager}"), "field": path})
+            })
+        })
+        .collect();
+    status.details = Some(json!({"causes": causes}));
+    status
+}
+
+/// After admission: an apply that changed nothing but the time of its entry changed nothing.
+pub(crate) fn touch(object: &mut Value, before: &Value, _writer: &Writer) {
+    let timeless = |object: &Value| {
+        let mut object = object.clone();
+        if let Some(entries) = object["metadata"]["managedFields"].as_array_mut() {
+            for entry in entries {
+                entry["time"] = Value::Null;
+            }
+        }
+        object
+    };
+    if before.resource_version() == object.resource_version() && timeless(before) == timeless(object) {
+        object["metadata"]["managedFields"] = before["metadata"]["managedFields"].clone();
+    }
 }

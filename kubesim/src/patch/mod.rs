@@ -1,10 +1,13 @@
 //! The forms of PATCH.
 
+mod fields;
 pub(crate) mod managed;
+mod strategic;
 
 use serde_json::{Map, Value};
 
 use crate::resources::Resource;
+use crate::schema::Node;
 use crate::status::Status;
 
 /// A patch as it was sent.
@@ -45,8 +48,14 @@ impl Patch {
     }
 
     /// Changes an object of `resource`.
-    pub(crate) fn apply(&self, object: &mut Value, _resource: &Resource) -> Result<(), Status> {
-        self.apply_untyped(object)
+    pub(crate) fn apply(&self, object: &mut Value, resource: &Resource) -> Result<(), Status> {
+        match self {
+            Self::Strategic(patch) => {
+                strategic::merge(object, patch, Node::of(resource));
+                Ok(())
+            }
+            _ => self.apply_untyped(object),
+        }
     }
 
     /// Changes an object whose lists have no merge keys.

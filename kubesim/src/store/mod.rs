@@ -156,7 +156,17 @@ impl Store {
     ///
     /// # Errors
     /// `AlreadyExists`; `Invalid` without a name.
-    pub fn create(&self, resource: &GroupResource, mut object: Value) -> Result<Object, Status> {
+    pub fn create(&self, resource: &GroupResource, object: Value) -> Result<Object, Status> {
+        self.create_with(resource, object, |_| {})
+    }
+
+    /// [`Store::create`], where `finish` sees the object with its uid before anybody else does.
+    pub(crate) fn create_with(
+        &self,
+        resource: &GroupResource,
+        mut object: Value,
+        finish: impl FnOnce(&mut Value),
+    ) -> Result<Object, Status> {
         let mut state = self.lock();
         if object.name().is_empty() {
             let prefix = object["metadata"]["generateName"].as_str().unwrap_or_default().to_owned();
@@ -183,6 +193,7 @@ impl Store {
         if has_generation(resource) {
             meta["generation"] = json!(1);
         }
+        finish(&mut object);
         Ok(state.commit(resource, key, object, EventType::Added))
     }
 

@@ -1,0 +1,190 @@
+//! Decoding into the types: unknown fields are dropped and said, wrong types refused.
+
+use serde_json::{Value, json};
+
+use super::quantity;
+use crate::handlers::Call;
+use crate::resources::Resource;
+use crate::schema::{self, Shape};
+use crate::status::Status;
+
+/// Unknown fields, as `fieldValidation` has them treated: refused (`Strict`), warned of (`Warn`, the
+/// default) or dropped (`Ignore`).
+pub(crate) fn check_fields(call: &mut Call, resource: &Resource, object: &mut Value) -> Result<(), Status> {
+    let mut unknown = Vec::new();
+    match &resource.custom {
+        Some(version) => {
+            super::structural::prune(&version["schema"]["openAPIV3Schema"], object, &mut unknown)
+        }
+        None => {
+            let Some(found) = schema::of_kind(&resource.group, &resource.version, &resource.kind) else {
+                return Ok(());
+            };
+            walk(object, &Shape::Type(found.name), &mut Place::default(), &mut unknown).map_err(|why| {
+                Status::bad_request(format!(
+                    "{0} in version \"{1}\" cannot be handled as a {0}: {why}",
+                    resource.kind, resource.version
+                ))
+            })?;
+        }
+    }
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let sentences: Vec<String> = unknown.iter().map(|field| format!("unknown field \"{field}\"")).collect();
+    match call.info.query.get("fieldValidation") {
+        Some("Ignore") => Ok(()),
+        Some("Strict") => Err(Status::bad_request(format!(
+            "{0} in version \"{1}\" cannot be handled as a {0}: strict decoding error: {2}",
+            resource.kind,
+            resource.version,
+            sentences.join(", ")
+        ))),
+        _ => {
+            for sentence in sentences {
+                if !call.warnings.contains(&sentence) {
+                    call.warnings.push(sentence);
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+#[derive(Default)]
+struct Place {
+    path: String,
+    /// The type that holds the field, for Go's words.
+    holder: &'static str,
+}
+
+impl Place {
+    fn within<T>(&mut self, step: &str, f: impl FnOnce(&mut Self) -> T) -> T {
+        let length = self.path.len();
+        if !step.starts_with('[') && !self.path.is_empty() {
+            self.path.push('.');
+        }
+        self.path.push_str(step);
+        let result = f(self);
+        self.path.truncate(length);
+        result
+    }
+
+    fn wrong(&self, found: &Value, wanted: &str) -> String {
+        let found = match found {
+            Value::Null => "null",
+            Value::Bool(_) => "bool",
+            Value::Number(_) => "number",
+            Value::String(_) => "string",
+            Value::Array(_) => "array",
+            Value::Object(_) => "object",
+        };
+        format!(
+            "json: cannot unmarshal {found} into Go struct field {}.{} of type {wanted}",
+            self.holder, self.path
+        )
+    }
+}
+
+fn walk(
+    value: &mut Value,
+    shape: &Shape,
+    place: &mut Place,
+    unknown: &mut Vec<String>,
+) -> Result<(), String> {
+    match (shape, &mut *value) {
+        (Shape::Type(name), Value::Object(fields)) => {
+            let Some(found) = schema::named(name) else { return Ok(()) };
+            let holder = std::mem::replace(&mut place.holder, name.rsplit('.').next().unwrap_or(name));
+            let mut gone = Vec::new();
+            for (key, child) in fields.iter_mut() {
+                match found.field(key) {
+                    Some(field) => place.within(key, |place| walk(child, &field.shape, place, unknown))?,
+                    // Messages without fields here are wrappers of what JSON has plain.
+                    None if found.fields.is_empty() => {}
+                    None => gone.push(key.clone()),
+                }
+            }
+            for key in gone {
+                fields.remove(&key);
+                place.within(&key, |place| unknown.push(place.path.clone()));
+            }
+            place.holder = holder;
+            Ok(())
+        }
+        (Shape::Type(name), found) => {
+            Err(place.wrong(found, &format!("v1.{}", name.rsplit('.').next().unwrap_or(name))))
+        }
+        (Shape::Map(inner), Value::Object(fields)) => {
+            for (key, child) in fields.iter_mut() {
+                place.within(key, |place| walk(child, inner, place, unknown))?;
+            }
+            Ok(())
+        }
+        (Shape::Map(_), found) => Err(place.wrong(found, "map[string]string")),
+        (Shape::List(inner), Value::Array(items)) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                place.within(&format!("[{index}]"), |place| walk(item, inner, place, unknown))?;
+            }
+            Ok(())
+        }
+        (Shape::List(_), found) => Err(place.wrong(found, "[]string")),
+        (Shape::Text | Shape::Time | Shape::MicroTime | Shape::Duration, Value::String(_)) => Ok(()),
+        (Shape::Bool, Value::Bool(_)) => Ok(()),
+        (Shape::Int32, Value::Number(number))
+            if number.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) =>
+        {
+            Ok(())
+        }
+        (Shape::Int64, Value::Number(number)) if number.is_i64() => Ok(()),
+        (Shape::Int32 | Shape::Int64, Value::Number(number))
+            if number.as_f64().is_some_and(|n| n.fract() == 0.0 && n.abs() < 2e9) =>
+        {
+            #[allow(clippy::cast_possible_truncation)]
+            let whole = number.as_f64().unwrap_or_default() as i64;
+            *value = json!(whole);
+            Ok(())
+        }
+        (Shape::Double, Value::Number(_)) => Ok(()),
+        (Shape::IntOrString, Value::Number(_) | Value::String(_)) => Ok(()),
+        (Shape::Quantity, Value::String(text)) => match quantity::parse(text) {
+            Some(_) => Ok(()),
+            None => Err(format!("quantities must match the regular expression '{}'", quantity::PATTERN)),
+        },
+        (Shape::Quantity, Value::Number(number)) => {
+            *value = json!(number.to_string());
+            Ok(())
+        }
+        (Shape::Bytes, Value::String(text)) => {
+            use base64::Engine as _;
+            let text: String = text.chars().filter(|c| !matches!(c, '\n' | '\r')).collect();
+            match base64::engine::general_purpose::STANDARD.decode(&text) {
+                Ok(_) => {
+                    *value = json!(text);
+                    Ok(())
+                }
+                Err(
+                    base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _),
+                ) => Err(format!("illegal base64 data at input byte {at}")),
+                Err(_) => Err(format!("illegal base64 data at input byte {}", text.len().saturating_sub(1))),
+            }
+        }
+        (Shape::FreeObject, Value::Object(_)) | (Shape::FieldSet | Shape::Anything, _) => Ok(()),
+        (shape, found) => Err(place.wrong(
+            found,
+            match shape {
+                Shape::Text => "string",
+                Shape::Bool => "bool",
+                Shape::Int32 => "int32",
+                Shape::Int64 => "int64",
+                Shape::Double => "float64",
+                Shape::Bytes => "[]uint8",
+                Shape::Time => "v1.Time",
+                Shape::MicroTime => "v1.MicroTime",
+                Shape::IntOrString => "intstr.IntOrString",
+                Shape::Quantity => "resource.Quantity",
+                _ => "runtime.RawExtension",
+            },
+        )),
+    }
+}

@@ -1,0 +1,285 @@
+//! The checks that every kind shares, and those of the kinds that people get wrong.
+
+use serde_json::{Value, json};
+
+use super::causes::Causes;
+use super::{definitions, workloads};
+use crate::resources::Resource;
+use crate::status::Status;
+use crate::store::Meta;
+
+const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+pub(super) const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+const DNS_1035: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
+const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+const QUALIFIED: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+const CONFIG_KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
+
+/// Validates an object; `before` is its state so far when it is an update.
+pub(super) fn object(resource: &Resource, object: &Value, before: Option<&Value>) -> Result<(), Status> {
+    let mut causes = Causes::default();
+    metadata(resource, object, before, &mut causes);
+    let group = resource.group.as_str();
+    match (group, resource.kind.as_str()) {
+        ("", "Pod") => workloads::pod(object, before, &mut causes),
+        ("apps", kind @ ("Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet")) => {
+            workloads::workload(kind, object, before, &mut causes);
+        }
+        ("batch", "Job") => workloads::job(object, before, &mut causes),
+        ("batch", "CronJob") => workloads::cron_job(object, &mut causes),
+        ("", "Service") => service(object, before, &mut causes),
+        ("", "ConfigMap" | "Secret") => config(object, before, &mut causes),
+        ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
+            binding(object, before, &mut causes)
+        }
+        ("policy", "PodDisruptionBudget") => {
+            let spec = &object["spec"];
+            if !spec["minAvailable"].is_null() && !spec["maxUnavailable"].is_null() {
+                causes.invalid(
+                    "spec",
+                    &json!(spec.to_string()),
+                    "minAvailable and maxUnavailable cannot be both set",
+                );
+            }
+        }
+        ("", "PersistentVolumeClaim") => claim(object, before, &mut causes),
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => definitions::validate(object, &mut causes),
+        _ => {}
+    }
+    if let Some(version) = &resource.custom {
+        super::structural::validate(&version["schema"]["openAPIV3Schema"], object, "", &mut causes);
+    }
+    causes.finish(group, &resource.kind, object.name())
+}
+
+fn metadata(resource: &Resource, object: &Value, before: Option<&Value>, causes: &mut Causes) {
+    let name = object.name();
+    let prefix = object["metadata"]["generateName"].as_str().unwrap_or_default();
+    if before.is_none() {
+        if name.is_empty() && prefix.is_empty() {
+            causes.required("metadata.name", "name or generateName is required");
+        } else if let (Some(why), false) = (name_error(resource, name), name.is_empty()) {
+            causes.invalid("metadata.name", &json!(name), &why);
+        } else if name.is_empty()
+            && let Some(why) = name_error(resource, &format!("{}a", prefix))
+        {
+            causes.invalid("metadata.generateName", &json!(prefix), &why);
+        }
+    }
+    labels(&object["metadata"]["labels"], "metadata.labels", causes);
+    let annotations = object["metadata"]["annotations"].as_object();
+    for key in annotations.into_iter().flatten().map(|(key, _)| key) {
+        if let Some(why) = key_error(&key.to_lowercase()) {
+            causes.invalid("metadata.annotations", &json!(key), &why);
+        }
+    }
+    let size: usize =
+        annotations.into_iter().flatten().map(|(k, v)| k.len() + v.as_str().map_or(0, str::len)).sum();
+    if size > 256 * 1024 {
+        causes.push_too_long("metadata.annotations", 262_144);
+    }
+}
+
+pub(super) fn labels(labels: &Value, path: &str, causes: &mut Causes) {
+    for (key, value) in labels.as_object().into_iter().flatten() {
+        if let Some(why) = key_error(key) {
+            causes.invalid(path, &json!(key), &why);
+        }
+        let text = value.as_str().unwrap_or_default();
+        if text.len() > 63 {
+            causes.invalid(path, value, "must be no more than 63 bytes");
+        }
+        if !text.is_empty() && !is_word(text) {
+            causes.invalid(path, value, LABEL_VALUE);
+        }
+    }
+}
+
+fn key_error(key: &str) -> Option<String> {
+    let (prefix, name) = key.rsplit_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
+    if let Some(prefix) = prefix
+        && !is_subdomain(prefix)
+    {
+        return Some(format!("prefix part {SUBDOMAIN}"));
+    }
+    if name.len() > 63 {
+        return Some("name part must be no more than 63 bytes".to_owned());
+    }
+    if is_word(name) { None } else { Some(QUALIFIED.to_owned()) }
+}
+
+fn is_word(text: &str) -> bool {
+    let end = |c: char| c.is_ascii_alphanumeric();
+    text.starts_with(end)
+        && text.ends_with(end)
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+}
+
+pub(super) fn is_label(text: &str) -> bool {
+    let end = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    text.len() <= 63
+        && text.starts_with(end)
+        && text.ends_with(end)
+        && text.chars().all(|c| end(c) || c == '-')
+}
+
+fn is_subdomain(text: &str) -> bool {
+    text.len() <= 253
+        && !text.is_empty()
+        && text.split('.').all(|part| is_label(part) || part.len() > 63 && is_label(&part[..63]))
+}
+
+/// Why a name is none for this kind.
+fn name_error(resource: &Resource, name: &str) -> Option<String> {
+    match (resource.group.as_str(), resource.plural.as_str()) {
+        ("rbac.authorization.k8s.io", _) => match name {
+            "." | ".." => Some(format!("may not be '{name}'")),
+            name if name.contains('/') => Some("may not contain '/'".to_owned()),
+            name if name.contains('%') => Some("may not contain '%'".to_owned()),
+            _ => None,
+        },
+        ("", "services") => (!(is_label(name) && name.starts_with(|c: char| c.is_ascii_lowercase())))
+            .then(|| DNS_1035.to_owned()),
+        ("", "namespaces") if name.len() > 63 => Some("must be no more than 63 bytes".to_owned()),
+        ("", "namespaces") => (!is_label(name)).then(|| LABEL.to_owned()),
+        _ if name.len() > 253 => Some("must be no more than 253 bytes".to_owned()),
+        _ => (!is_subdomain(name)).then(|| SUBDOMAIN.to_owned()),
+    }
+}
+
+fn service(object: &Value, before: Option<&Value>, causes: &mut Causes) {
+    let spec = &object["spec"];
+    let kind = spec["type"].as_str().unwrap_or_default();
+    if !matches!(kind, "ClusterIP" | "NodePort" | "LoadBalancer" | "ExternalName") {
+        causes.unsupported(
+            "spec.type",
+            &spec["type"],
+            &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"],
+        );
+    }
+    let ports: &[Value] = spec["ports"].as_array().map_or(&[], Vec::as_slice);
+    if ports.is_empty() && kind != "ExternalName" && spec["clusterIP"] != "None" {
+        causes.required("spec.ports", "");
+    }
+    if kind == "ExternalName" && spec["externalName"].as_str().is_none_or(str::is_empty) {
+        causes.required("spec.externalName", "");
+    }
+    for (index, port) in ports.iter().enumerate() {
+        let at = format!("spec.ports[{index}]");
+        if ports.len() > 1 && port["name"].as_str().is_none_or(str::is_empty) {
+            causes.required(format!("{at}.name"), "");
+        }
+        if !(1..=65_535).contains(&port["port"].as_i64().unwrap_or(0)) {
+            causes.invalid(
+                format!("{at}.port"),
+                &json!(port["port"].as_i64().unwrap_or(0)),
+                "must be between 1 and 65535, inclusive",
+            );
+        }
+        let same = |other: &&Value| other["name"] == port["name"] && !port["name"].is_null();
+        if ports[..index].iter().any(|other| same(&other)) {
+            causes.duplicate(format!("{at}.name"), &port["name"]);
+        }
+        let node_port = port["nodePort"].as_i64().unwrap_or(0);
+        if node_port != 0 && !(30_000..=32_767).contains(&node_port) {
+            causes.invalid(
+                "spec.ports[0].nodePort".replace('0', &index.to_string()),
+                &json!(node_port),
+                "provided port is not in the valid range. The range of valid ports is 30000-32767",
+            );
+        }
+    }
+    if let Some(before) = before
+        && kind != "ExternalName"
+        && before["spec"]["type"] != "ExternalName"
+    {
+        let (old, new) = (&before["spec"]["clusterIP"], &spec["clusterIP"]);
+        if old.as_str().is_some_and(|old| !old.is_empty()) && old != new {
+            causes.invalid("spec.clusterIPs[0]", &json!([new]), "may not change once set");
+        }
+    }
+}
+
+fn config(object: &Value, before: Option<&Value>, causes: &mut Causes) {
+    for part in ["data", "binaryData"] {
+        for key in object[part].as_object().into_iter().flatten().map(|(key, _)| key) {
+            let valid = !key.is_empty()
+                && key.len() <= 253
+                && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+            if !valid {
+                causes.invalid(format!("{part}[{key}]"), &json!(key), CONFIG_KEY);
+            }
+        }
+    }
+    let size: usize = ["data", "binaryData"]
+        .iter()
+        .flat_map(|part| object[*part].as_object().into_iter().flatten())
+        .map(|(_, value)| value.as_str().map_or(0, str::len))
+        .sum();
+    // Secrets are measured as bytes, which are three quarters of their base64.
+    let size = if object["kind"] == "Secret" { size / 4 * 3 } else { size };
+    if size > 1024 * 1024 {
+        causes.push_too_long(if object["kind"] == "Secret" { "data" } else { "" }, 1_048_576);
+    }
+    let Some(before) = before else { return };
+    if object["kind"] == "Secret" && before["type"] != object["type"] {
+        causes.invalid("type", &object["type"], "field is immutable");
+    }
+    if before["immutable"] == true {
+        if object["immutable"] != true {
+            causes.forbidden("immutable", "field is immutable when `immutable` is set");
+        }
+        for part in ["data", "binaryData"] {
+            if before[part] != object[part] {
+                causes.forbidden(part, "field is immutable when `immutable` is set");
+            }
+        }
+    }
+}
+
+fn binding(object: &Value, before: Option<&Value>, causes: &mut Causes) {
+    if let Some(before) = before
+        && before["roleRef"] != object["roleRef"]
+    {
+        causes.invalid("roleRef", &object["roleRef"], "cannot change roleRef");
+    }
+    if object["roleRef"]["name"].as_str().is_none_or(str::is_empty) {
+        causes.required("roleRef.name", "");
+    }
+    if !matches!(object["roleRef"]["kind"].as_str(), Some("ClusterRole" | "Role")) {
+        causes.unsupported("roleRef.kind", &object["roleRef"]["kind"], &["Role", "ClusterRole"]);
+    }
+    for (index, subject) in object["subjects"].as_array().into_iter().flatten().enumerate() {
+        if subject["kind"] == "ServiceAccount" && subject["namespace"].as_str().is_none_or(str::is_empty) {
+            causes.required(format!("subjects[{index}].namespace"), "");
+        }
+    }
+}
+
+fn claim(object: &Value, before: Option<&Value>, causes: &mut Causes) {
+    let spec = &object["spec"];
+    if spec["accessModes"].as_array().is_none_or(Vec::is_empty) {
+        causes.required("spec.accessModes", "at least 1 access mode is required");
+    }
+    if spec["resources"]["requests"]["storage"].is_null() {
+        causes.required("spec.resources[storage]", "");
+    }
+    if let Some(before) = before {
+        let fixed = |spec: &Value| {
+            let mut spec = spec.clone();
+            if let Some(fields) = spec.as_object_mut() {
+                // A claim's volume is bound once, and its size may grow.
+                for field in ["resources", "volumeName", "volumeAttributesClassName", "storageClassName"] {
+                    fields.remove(field);
+                }
+            }
+            spec
+        };
+        if fixed(&before["spec"]) != fixed(spec) {
+            causes.forbidden(
+                "spec",
+                "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims",
+            );
+        }
+    }
+}
