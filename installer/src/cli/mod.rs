@@ -1,0 +1,228 @@
+//! The edge: command line, environment, files, signals, standard output.
+//!
+//! Everything here can be done without: the library takes values and seams. [`Hooks`] lets a caller put
+//! something of its own between the installer and the world and leaves all the rest as it is.
+
+mod args;
+mod kubeconfig;
+mod metrics;
+mod output;
+mod settings;
+mod variables;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use self::args::{Cli, Command, InstallArgs, Parsed, TargetArgs};
+use self::kubeconfig::KubeconfigFile;
+use self::output::Stderr;
+use crate::context::Context;
+use crate::install;
+use crate::log::Log;
+use crate::phases::Phase;
+use crate::redact::{Redactor, names_a_secret};
+use crate::result::{Outcome, RunResult};
+use crate::seams::{ProcessRunner, TokioClock};
+use crate::stop::{Stop, StopReason};
+
+pub use variables::VARIABLES;
+
+/// What a caller may put between the installer and the world.
+pub struct Hooks {
+    /// Wraps the seams before anything uses them.
+    pub wrap: Box<dyn FnOnce(Context) -> Context>,
+    /// Edits the outcome before it is written.
+    pub edit: Box<dyn FnOnce(Outcome) -> Outcome>,
+}
+
+impl Default for Hooks {
+    fn default() -> Self {
+        Self {
+            wrap: Box::new(|context| context),
+            edit: Box::new(|outcome| outcome),
+        }
+    }
+}
+
+/// The executable, with the process's own arguments and environment.
+pub fn main(hooks: Hooks) -> ExitCode {
+    run(std::env::args_os().collect(), std::env::vars_os(), hooks)
+}
+
+/// The executable, with given arguments (the first is the program's name) and environment.
+pub fn run(
+    argv: Vec<OsString>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+    hooks: Hooks,
+) -> ExitCode {
+    // rustls takes the process's provider; the first one that is installed stays.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let environment: BTreeMap<String, String> = environment
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let exit = match runtime {
+        Ok(runtime) => runtime.block_on(edge(argv, &environment, hooks)),
+        Err(error) => {
+            anstream::eprintln!("error: failed to start: {error}");
+            1
+        }
+    };
+    ExitCode::from(exit)
+}
+
+async fn edge(argv: Vec<OsString>, environment: &BTreeMap<String, String>, hooks: Hooks) -> u8 {
+    let redactor = Redactor::default();
+    for (name, value) in environment {
+        if names_a_secret(name) {
+            redactor.hide(value);
+        }
+    }
+    let cli = match args::parse(argv) {
+        Parsed::Run(cli) => *cli,
+        Parsed::Text(text) => return output::print(&text),
+        Parsed::Wrong(message) => {
+            anstream::eprintln!("{message}");
+            let context = bare_context(redactor.clone());
+            let hint = "see eks-installer --help";
+            return finish(
+                install::usage(&context, first_line(&message), hint),
+                &redactor,
+                None,
+            );
+        }
+    };
+    match cli {
+        Cli {
+            command: Command::Schema,
+            ..
+        } => output::print(&schema()),
+        Cli {
+            command: Command::Install(args),
+            log,
+        } => {
+            let target = args.target.clone();
+            perform(Some(args), &target, log, environment, redactor, hooks).await
+        }
+        Cli {
+            command: Command::Status(target),
+            log,
+        } => perform(None, &target, log, environment, redactor, hooks).await,
+    }
+}
+
+/// `install` with its arguments, or `status` without.
+async fn perform(
+    install: Option<InstallArgs>,
+    target: &TargetArgs,
+    log: output::Format,
+    environment: &BTreeMap<String, String>,
+    redactor: Redactor,
+    hooks: Hooks,
+) -> u8 {
+    let metrics = install.as_ref().and_then(|args| args.metrics_file.clone());
+    let wrong = |message: &str| {
+        anstream::eprintln!("error: {message}");
+        let context = bare_context(redactor.clone());
+        let hint = "see eks-installer --help for every variable and its unit";
+        finish(install::usage(&context, message, hint), &redactor, None)
+    };
+    let settings = match settings::read(install.as_ref(), target, environment) {
+        Ok(settings) => settings,
+        Err(message) => return wrong(&message),
+    };
+    let phase = match install.as_ref().and_then(|args| args.phase.as_deref()) {
+        None => None,
+        Some(name) => match Phase::parse(name) {
+            Some(phase) => Some(phase),
+            None => return wrong(&args::unknown_phase(name)),
+        },
+    };
+    let kubeconfig = match KubeconfigFile::find(target, environment) {
+        Ok(kubeconfig) => kubeconfig.redacting(redactor.clone()),
+        Err(message) => return wrong(&message),
+    };
+    let stop = Stop::default();
+    let context = (hooks.wrap)(Context {
+        cluster: Arc::new(kubeconfig),
+        tools: Arc::new(ProcessRunner::default()),
+        clock: Arc::new(TokioClock::new(Timestamp::now())),
+        log: Arc::new(Stderr::new(log)) as Arc<dyn Log>,
+        stop: stop.clone(),
+        redactor: redactor.clone(),
+    });
+    listen_for_signals(stop);
+    let outcome = match install {
+        Some(_) => install::install(&context, &settings, phase).await,
+        None => install::status(&context, &settings).await,
+    };
+    finish((hooks.edit)(outcome), &redactor, metrics.as_deref())
+}
+
+fn bare_context(redactor: Redactor) -> Context {
+    Context {
+        cluster: Arc::new(KubeconfigFile::default()),
+        tools: Arc::new(ProcessRunner::default()),
+        clock: Arc::new(TokioClock::new(Timestamp::now())),
+        log: Arc::new(crate::log::Silent),
+        stop: Stop::default(),
+        redactor,
+    }
+}
+
+/// Writes the result, and the metrics if they are wanted.
+fn finish(outcome: Outcome, redactor: &Redactor, metrics: Option<&str>) -> u8 {
+    if let Some(path) = metrics
+        && let Err(error) = metrics::write(path, &outcome.result)
+    {
+        anstream::eprintln!("warning: failed to write metrics to {path}: {error}");
+    }
+    match output::result(&outcome.result, redactor) {
+        Ok(()) => outcome.exit,
+        Err(error) => {
+            anstream::eprintln!("error: failed to write the result: {error}");
+            outcome.exit.max(1)
+        }
+    }
+}
+
+/// The JSON Schema of the result.
+#[must_use]
+pub fn schema() -> String {
+    let schema = schemars::schema_for!(RunResult);
+    serde_json::to_string_pretty(&schema).unwrap_or_default()
+}
+
+fn first_line(text: &str) -> &str {
+    let line = text
+        .lines()
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or(text);
+    line.trim_start_matches("error: ")
+}
+
+/// SIGINT and SIGTERM throw the switch; a process that waits for them can always be ended with SIGKILL.
+fn listen_for_signals(stop: Stop) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut interrupt) = signal(SignalKind::interrupt()) else {
+        return;
+    };
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return;
+    };
+    tokio::spawn(async move {
+        let reason = tokio::select! {
+            biased;
+            _ = terminate.recv() => StopReason::Terminated,
+            _ = interrupt.recv() => StopReason::Interrupted,
+        };
+        stop.trigger(reason);
+    });
+}

@@ -1,0 +1,281 @@
+//! Reading the cluster: every request goes through here, under a timeout, the retry policy and the stop.
+//!
+//! The client is used at the level of HTTP requests and not through `kube::Api`, because what the
+//! installer must know is lost there: the `Retry-After` header, and whether an answer was cut short,
+//! was not understood, or was an error of the server. Nothing in here writes.
+
+mod error;
+mod watch;
+
+use std::time::Duration;
+
+use http::{Method, Request, StatusCode, header};
+use kube::client::Body;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+pub use error::ReadError;
+pub use watch::Watched;
+
+use crate::context::Run;
+use crate::seams::Connection;
+
+/// A cluster that a run reads.
+pub struct Cluster<'a> {
+    /// The run.
+    pub run: &'a Run<'a>,
+    /// The connection.
+    pub connection: Connection,
+}
+
+/// A list, and the version at which it was true.
+#[derive(Clone, Debug)]
+pub struct Listed<T> {
+    /// The objects.
+    pub items: Vec<T>,
+    /// Where a watch goes on from.
+    pub resource_version: String,
+}
+
+/// Query parameters.
+pub type Query<'q> = &'q [(&'q str, &'q str)];
+
+impl<'a> Cluster<'a> {
+    /// Connects, without sending anything yet.
+    ///
+    /// # Errors
+    /// When the kubeconfig cannot be read or no client can be built on it.
+    pub async fn connect(run: &'a Run<'a>) -> Result<Self, ReadError> {
+        let connection = run
+            .ctx
+            .cluster
+            .connect()
+            .await
+            .map_err(ReadError::Kubeconfig)?;
+        Ok(Self { run, connection })
+    }
+
+    /// Reads one object; `None` when the server says that it is not there.
+    ///
+    /// # Errors
+    /// When the server could not be asked, refuses, or cannot be understood.
+    pub async fn get<T: DeserializeOwned>(
+        &self,
+        what: &str,
+        path: &str,
+    ) -> Result<Option<T>, ReadError> {
+        let body = self
+            .run
+            .retrying(what, || async {
+                match self.request(what, path, &[], JSON).await {
+                    Ok(body) => parse(what, &body).map(Some),
+                    Err(ReadError::Missing { .. }) => Ok(None),
+                    Err(error) => Err(error),
+                }
+            })
+            .await?;
+        body.map(|object: Value| {
+            serde_json::from_value(object).map_err(|error| ReadError::garbage(what, &error))
+        })
+        .transpose()
+    }
+
+    /// Reads a list.
+    ///
+    /// # Errors
+    /// As [`Cluster::get`]; also when the answer is no list, or the resource does not exist.
+    pub async fn list<T: DeserializeOwned>(
+        &self,
+        what: &str,
+        path: &str,
+        query: Query<'_>,
+    ) -> Result<Listed<T>, ReadError> {
+        self.run
+            .retrying(what, || async {
+                let body = self.request(what, path, query, JSON).await?;
+                listed(what, parse(what, &body)?)
+            })
+            .await
+    }
+
+    /// Reads plain text, such as a log.
+    ///
+    /// # Errors
+    /// As [`Cluster::get`].
+    pub async fn text(
+        &self,
+        what: &str,
+        path: &str,
+        query: Query<'_>,
+    ) -> Result<String, ReadError> {
+        let body = self
+            .run
+            .retrying(what, || self.request(what, path, query, "text/plain, */*"))
+            .await?;
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
+    /// One request and its whole body.
+    async fn request(
+        &self,
+        what: &str,
+        path: &str,
+        query: Query<'_>,
+        accept: &str,
+    ) -> Result<Vec<u8>, ReadError> {
+        let limit = self.run.settings.limits.api_timeout;
+        let exchange = async {
+            let response = self.open(what, path, query, accept).await?;
+            let bytes = response.into_body().collect_bytes().await;
+            bytes
+                .map(|bytes| bytes.to_vec())
+                .map_err(|error| ReadError::transport(what, &error))
+        };
+        self.limited(what, limit, exchange).await
+    }
+
+    /// Sends a request and returns the answer once its head is there and says success.
+    async fn open(
+        &self,
+        what: &str,
+        path: &str,
+        query: Query<'_>,
+        accept: &str,
+    ) -> Result<http::Response<Body>, ReadError> {
+        self.run.count(|telemetry| telemetry.api_requests += 1);
+        let request = Request::builder()
+            .method(Method::GET)
+            .uri(format!("{path}{}", encode(query)))
+            .header(header::ACCEPT, accept)
+            .body(Body::empty())
+            .map_err(|error| ReadError::garbage(what, &error))?;
+        let response = self
+            .connection
+            .client
+            .send(request)
+            .await
+            .map_err(|error| ReadError::transport(what, &error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let retry_after = response
+            .headers()
+            .get(header::RETRY_AFTER)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.trim().parse().ok())
+            .map(Duration::from_secs);
+        let body = response
+            .into_body()
+            .collect_bytes()
+            .await
+            .unwrap_or_default();
+        Err(ReadError::status(
+            what,
+            status,
+            &said(status, &body),
+            retry_after,
+        ))
+    }
+
+    /// A future under a time limit and the run's stop.
+    async fn limited<T>(
+        &self,
+        what: &str,
+        limit: Duration,
+        work: impl Future<Output = Result<T, ReadError>>,
+    ) -> Result<T, ReadError> {
+        tokio::select! {
+            biased;
+            reason = self.run.ctx.stop.wait() => Err(ReadError::Stopped(reason)),
+            done = work => done,
+            () = self.run.ctx.clock.sleep(limit) => {
+                Err(ReadError::TimedOut { what: what.to_owned(), after: limit })
+            }
+        }
+    }
+}
+
+const JSON: &str = "application/json";
+
+/// What an unsuccessful answer says: the `Status` object's message, or the text.
+fn said(status: StatusCode, body: &[u8]) -> String {
+    let message = serde_json::from_slice::<Value>(body)
+        .ok()
+        .and_then(|status| status["message"].as_str().map(str::to_owned))
+        .unwrap_or_else(|| {
+            String::from_utf8_lossy(body)
+                .trim()
+                .chars()
+                .take(300)
+                .collect()
+        });
+    if message.is_empty() {
+        status
+            .canonical_reason()
+            .unwrap_or("no reason given")
+            .to_owned()
+    } else {
+        message
+    }
+}
+
+fn parse(what: &str, body: &[u8]) -> Result<Value, ReadError> {
+    serde_json::from_slice(body).map_err(|error| {
+        // An answer that stops in the middle is a broken connection, not a strange server.
+        if error.is_eof() {
+            ReadError::Transport {
+                what: what.to_owned(),
+                detail: format!("the answer was cut short after {} bytes", body.len()),
+                passing: true,
+            }
+        } else {
+            ReadError::garbage(what, &error)
+        }
+    })
+}
+
+fn listed<T: DeserializeOwned>(what: &str, answer: Value) -> Result<Listed<T>, ReadError> {
+    let no_list = |detail: &str| ReadError::garbage(what, &detail);
+    if !answer["kind"]
+        .as_str()
+        .is_some_and(|kind| kind.ends_with("List"))
+    {
+        return Err(no_list("the answer is not a list"));
+    }
+    let resource_version = answer["metadata"]["resourceVersion"]
+        .as_str()
+        .unwrap_or("")
+        .to_owned();
+    let items = match answer.get("items") {
+        // A Go server writes an empty list as null.
+        Some(Value::Null) => Vec::new(),
+        Some(Value::Array(items)) => items
+            .iter()
+            .map(T::deserialize)
+            .collect::<Result<_, _>>()
+            .map_err(|error| ReadError::garbage(what, &error))?,
+        _ => return Err(no_list("the list has no items")),
+    };
+    Ok(Listed {
+        items,
+        resource_version,
+    })
+}
+
+fn encode(query: Query<'_>) -> String {
+    let mut text = String::new();
+    for (index, (name, value)) in query.iter().enumerate() {
+        text.push(if index == 0 { '?' } else { '&' });
+        text.push_str(name);
+        text.push('=');
+        for byte in value.bytes() {
+            if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+                text.push(char::from(byte));
+            } else {
+                text.push_str(&format!("%{byte:02X}"));
+            }
+        }
+    }
+    text
+}

@@ -1,0 +1,276 @@
+//! What a run works with: the seams, and the run's own book-keeping.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::log::{Event, Level, Log};
+use crate::redact::Redactor;
+use crate::result::{Blocker, Retry, Telemetry};
+use crate::retry::{Attempts, RetryPolicy, Retryable};
+use crate::seams::{Clock, Connect, ToolCall, ToolError, ToolOutput, ToolRunner};
+use crate::settings::Settings;
+use crate::stop::Stop;
+
+/// The seams of a run. Clones share them.
+#[derive(Clone)]
+pub struct Context {
+    /// The way to the cluster.
+    pub cluster: Arc<dyn Connect>,
+    /// helm, eksctl, aws.
+    pub tools: Arc<dyn ToolRunner>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Where progress goes.
+    pub log: Arc<dyn Log>,
+    /// The switch that ends the run early.
+    pub stop: Stop,
+    /// What must not be written.
+    pub redactor: Redactor,
+}
+
+/// How long after its timeout, or after the stop, a runner may take to come back before it is dropped.
+const RUNNER_GRACE: Duration = Duration::from_secs(10);
+
+/// One run: seams, settings, and what is counted along the way.
+pub struct Run<'a> {
+    /// The seams.
+    pub ctx: &'a Context,
+    /// What was asked for.
+    pub settings: &'a Settings,
+    book: Mutex<Book>,
+}
+
+struct Book {
+    rng: fastrand::Rng,
+    retries: Vec<Retry>,
+    telemetry: Telemetry,
+}
+
+impl<'a> Run<'a> {
+    /// A run that has done nothing yet.
+    #[must_use]
+    pub fn new(ctx: &'a Context, settings: &'a Settings) -> Self {
+        let book = Book {
+            rng: fastrand::Rng::with_seed(settings.seed),
+            retries: Vec::new(),
+            telemetry: Telemetry::default(),
+        };
+        Self {
+            ctx,
+            settings,
+            book: Mutex::new(book),
+        }
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        // A panic elsewhere leaves the numbers as they were, which is as good as they get.
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the telemetry.
+    pub fn count(&self, change: impl FnOnce(&mut Telemetry)) {
+        change(&mut self.book().telemetry);
+    }
+
+    /// Notes the verdict of a gate.
+    pub fn gate(&self, gate: &str, verdict: &str) {
+        self.count(|telemetry| {
+            telemetry.gates.insert(gate.to_owned(), verdict.to_owned());
+        });
+    }
+
+    /// The retries and the numbers, at the end.
+    #[must_use]
+    pub fn close(&self) -> (Vec<Retry>, Telemetry) {
+        let book = self.book();
+        let mut telemetry = book.telemetry.clone();
+        telemetry.duration_ms = millis(self.ctx.clock.elapsed());
+        telemetry.retries = u32::try_from(book.retries.len()).unwrap_or(u32::MAX);
+        (book.retries.clone(), telemetry)
+    }
+
+    fn log(&self, level: Level, step: &'static str, message: impl AsRef<str>) {
+        let message = self.ctx.redactor.text(message.as_ref());
+        self.ctx
+            .log
+            .event(&Event::new(self.ctx.clock.elapsed(), level, step, message));
+    }
+
+    /// A step that went as it should.
+    pub fn step(&self, step: &'static str, message: impl AsRef<str>) {
+        self.log(Level::Info, step, message);
+    }
+
+    /// Something to know about.
+    pub fn warn(&self, step: &'static str, message: impl AsRef<str>) {
+        self.log(Level::Warn, step, message);
+    }
+
+    /// What stops the run.
+    pub fn fail(&self, step: &'static str, message: impl AsRef<str>) {
+        self.log(Level::Error, step, message);
+    }
+
+    /// Waits, or returns the blocker of a run that ends early.
+    ///
+    /// # Errors
+    /// When the run is stopped meanwhile.
+    pub async fn sleep(&self, duration: Duration) -> Result<(), Blocker> {
+        tokio::select! {
+            biased;
+            reason = self.ctx.stop.wait() => Err(Blocker::stopped(reason)),
+            () = self.ctx.clock.sleep(duration) => Ok(()),
+        }
+    }
+
+    /// Attempts at one operation, under the run's policy.
+    #[must_use]
+    pub fn attempts(&self) -> Attempts {
+        Attempts::new(RetryPolicy::with_budget(self.settings.limits.retry_budget))
+    }
+
+    /// An attempt at `operation` failed for a passing reason: waits before the next one and notes it.
+    /// `false` when the budget is spent or the run is ending.
+    pub async fn backoff(
+        &self,
+        attempts: &mut Attempts,
+        operation: &str,
+        error: &str,
+        asked: Option<Duration>,
+    ) -> bool {
+        let now = self.ctx.clock.elapsed();
+        let delay = {
+            let mut book = self.book();
+            let Some(delay) = attempts.after_failure(now, asked, &mut book.rng) else {
+                return false;
+            };
+            book.retries.push(Retry {
+                operation: operation.to_owned(),
+                attempt: attempts.retries(),
+                error: error.to_owned(),
+                delay_ms: millis(delay),
+                at_ms: millis(now),
+            });
+            delay
+        };
+        self.warn(
+            "retry",
+            format!("{operation}: {error}; trying again in {delay:.1?}"),
+        );
+        self.sleep(delay).await.is_ok()
+    }
+
+    /// Notes a retry that needs no delay.
+    pub fn retried(&self, operation: &str, error: &str) {
+        let at_ms = millis(self.ctx.clock.elapsed());
+        self.book().retries.push(Retry {
+            operation: operation.to_owned(),
+            attempt: 1,
+            error: error.to_owned(),
+            delay_ms: 0,
+            at_ms,
+        });
+    }
+
+    /// Runs `operation` until it succeeds, fails for good, or the budget is spent.
+    ///
+    /// # Errors
+    /// The last attempt's.
+    pub async fn retrying<T, E, F>(
+        &self,
+        operation: &str,
+        mut attempt: impl FnMut() -> F,
+    ) -> Result<T, E>
+    where
+        E: Retryable + std::fmt::Display,
+        F: Future<Output = Result<T, E>>,
+    {
+        let mut attempts = self.attempts();
+        loop {
+            let error = match attempt().await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            let Some(asked) = error.transient() else {
+                return Err(error);
+            };
+            if !self
+                .backoff(&mut attempts, operation, &error.to_string(), asked)
+                .await
+            {
+                return Err(error);
+            }
+        }
+    }
+
+    /// Runs a tool once. The runner's promise to come back after the timeout or the stop is enforced.
+    ///
+    /// # Errors
+    /// When the tool gave no answer; a tool that answers with an error is not an error here.
+    pub async fn tool(
+        &self,
+        program: &str,
+        args: Vec<String>,
+        stdin: Option<String>,
+        timeout: Duration,
+    ) -> Result<ToolOutput, ToolError> {
+        if let Some(reason) = self.ctx.stop.reason() {
+            return Err(ToolError::Stopped {
+                program: program.to_owned(),
+                reason,
+            });
+        }
+        self.count(|telemetry| telemetry.tool_calls += 1);
+        let call = ToolCall {
+            program: program.to_owned(),
+            args,
+            env: BTreeMap::new(),
+            stdin,
+            timeout,
+            stop: self.ctx.stop.clone(),
+        };
+        let stopped = async {
+            let reason = self.ctx.stop.wait().await;
+            self.ctx.clock.sleep(RUNNER_GRACE).await;
+            reason
+        };
+        tokio::select! {
+            biased;
+            answer = self.ctx.tools.run(call) => answer,
+            reason = stopped => Err(ToolError::Stopped { program: program.to_owned(), reason }),
+            () = self.ctx.clock.sleep(timeout + RUNNER_GRACE) => Err(ToolError::TimedOut {
+                program: program.to_owned(),
+                after: timeout,
+                stderr: String::new(),
+            }),
+        }
+    }
+}
+
+/// Whole milliseconds.
+#[must_use]
+pub fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The last lines of a text, joined by `; `: what a tool said, short enough for a message.
+#[must_use]
+pub fn last_lines(text: &str, count: usize) -> String {
+    let lines: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    let mut joined = String::new();
+    for line in &lines[lines.len().saturating_sub(count)..] {
+        let line: String = line.chars().take(600).collect();
+        let _ = write!(
+            joined,
+            "{}{line}",
+            if joined.is_empty() { "" } else { "; " }
+        );
+    }
+    joined
+}

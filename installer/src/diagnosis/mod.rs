@@ -1,0 +1,9 @@
+//! Why pods are not Ready: what is gathered of them, and the classified cause.
+
+mod causes;
+mod pods;
+mod scheduler;
+
+pub use causes::{Cause, Gravity, Symptoms, node_cause};
+pub use pods::{Diagnosis, unready};
+pub use scheduler::{Reason, Scheduling};

@@ -1,0 +1,401 @@
+//! Gathering what the cluster knows of pods that are not Ready.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Event, Pod};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+
+use super::causes::{Cause, Gravity, Symptoms};
+use super::scheduler::{Reason, Scheduling};
+use crate::cluster::Cluster;
+use crate::platform::Nodes;
+use crate::result::{Container, PodReport, Termination};
+
+/// As many events of a pod as go into the evidence.
+const EVENTS: usize = 15;
+/// As many lines of a log.
+const LOG_LINES: &str = "20";
+
+/// The pods that are not Ready, and why.
+#[derive(Clone, Debug, Default)]
+pub struct Diagnosis {
+    /// For the evidence.
+    pub reports: Vec<PodReport>,
+    causes: Vec<(String, Cause)>,
+}
+
+/// Whether a pod is Pending, has a waiting container, or is not Ready. Pods that have done their work or
+/// are going away are not.
+#[must_use]
+pub fn unready(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    let phase = status.and_then(|status| status.phase.as_deref());
+    if phase == Some("Succeeded") || pod.metadata.deletion_timestamp.is_some() {
+        return false;
+    }
+    !status
+        .and_then(|status| status.conditions.as_ref())
+        .is_some_and(|all| {
+            all.iter()
+                .any(|one| one.type_ == "Ready" && one.status == "True")
+        })
+}
+
+impl Diagnosis {
+    /// Looks at every pod that is not Ready. What cannot be read is left out of the evidence; it never
+    /// hides what was already known.
+    pub async fn of(cluster: &Cluster<'_>, namespace: &str, pods: &[Pod], nodes: &Nodes) -> Self {
+        let mut diagnosis = Self::default();
+        for pod in pods.iter().filter(|pod| unready(pod)) {
+            let (report, cause) = examine(cluster, namespace, pod, nodes).await;
+            if let Some(cause) = cause {
+                diagnosis.causes.push((report.name.clone(), cause));
+            }
+            diagnosis.reports.push(report);
+        }
+        diagnosis
+    }
+
+    /// The most telling cause.
+    #[must_use]
+    pub fn primary(&self) -> Option<&Cause> {
+        self.causes
+            .iter()
+            .map(|(_, cause)| cause)
+            .min_by_key(|cause| cause.rank)
+    }
+
+    /// Whether the most telling cause is something that the foundation phase provides.
+    #[must_use]
+    pub fn blocked(&self) -> bool {
+        self.primary()
+            .is_some_and(|cause| cause.gravity == Gravity::Blocked)
+    }
+
+    /// Every cause with its pods and the cluster's words, the most telling first.
+    #[must_use]
+    pub fn explain(&self) -> Option<String> {
+        let mut grouped: BTreeMap<(usize, &str), (&Cause, Vec<&str>)> = BTreeMap::new();
+        for (pod, cause) in &self.causes {
+            grouped
+                .entry((cause.rank, cause.cites.as_str()))
+                .or_insert_with(|| (cause, Vec::new()))
+                .1
+                .push(pod);
+        }
+        let parts: Vec<String> = grouped
+            .values()
+            .map(|(cause, pods)| {
+                let which = if pods.len() == 1 { "pod" } else { "pods" };
+                format!(
+                    "{which} {}: {} ({}): {}",
+                    pods.join(", "),
+                    cause.meaning,
+                    cause.code,
+                    cause.cites
+                )
+            })
+            .collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+}
+
+async fn examine(
+    cluster: &Cluster<'_>,
+    namespace: &str,
+    pod: &Pod,
+    nodes: &Nodes,
+) -> (PodReport, Option<Cause>) {
+    let name = pod.metadata.name.clone().unwrap_or_default();
+    let status = pod.status.as_ref();
+    let containers = containers(pod);
+    let events = events(cluster, namespace, pod).await;
+    let log = match failing(&containers) {
+        Some(container) => log_tail(cluster, namespace, &name, container).await,
+        None => None,
+    };
+    let mut said: Vec<String> = containers
+        .iter()
+        .filter_map(|container| container.last_termination.as_ref()?.message.as_deref())
+        .flat_map(str::lines)
+        .map(str::to_owned)
+        .collect();
+    said.extend(
+        log.iter()
+            .flatten()
+            .filter(|line| !line.trim().is_empty())
+            .cloned(),
+    );
+    let scheduling = scheduling(pod, events.as_deref().unwrap_or_default());
+    let symptoms = Symptoms {
+        shortfall: scheduling
+            .as_ref()
+            .and_then(|(read, _)| shortfall(pod, nodes, read)),
+        scheduling,
+        containers: containers.clone(),
+        said,
+        events: events.clone().unwrap_or_default(),
+        status: status.map(|status| {
+            let parts = [status.reason.as_deref(), status.message.as_deref()];
+            parts.into_iter().flatten().collect::<Vec<_>>().join(": ")
+        }),
+    };
+    let cause = Cause::of(&symptoms);
+    let report = PodReport {
+        name,
+        phase: status
+            .and_then(|status| status.phase.clone())
+            .unwrap_or_else(|| "Unknown".into()),
+        node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
+        events,
+        containers,
+        log_tail: log,
+        cause: cause.as_ref().map(|cause| cause.code.to_owned()),
+    };
+    (report, cause)
+}
+
+fn containers(pod: &Pod) -> Vec<Container> {
+    let Some(status) = pod.status.as_ref() else {
+        return Vec::new();
+    };
+    let init = status.init_container_statuses.iter().flatten();
+    init.chain(status.container_statuses.iter().flatten())
+        .map(container)
+        .collect()
+}
+
+fn container(status: &ContainerStatus) -> Container {
+    let mut container = Container {
+        name: status.name.clone(),
+        state: "unknown".into(),
+        ready: status.ready,
+        restarts: u32::try_from(status.restart_count).unwrap_or(0),
+        last_termination: status.last_state.as_ref().and_then(termination),
+        ..Container::default()
+    };
+    if let Some(state) = &status.state {
+        if let Some(waiting) = &state.waiting {
+            container.state = "waiting".into();
+            container.reason.clone_from(&waiting.reason);
+            container.message.clone_from(&waiting.message);
+        } else if state.running.is_some() {
+            container.state = "running".into();
+        } else if let Some(terminated) = &state.terminated {
+            container.state = "terminated".into();
+            container.reason.clone_from(&terminated.reason);
+            container.message.clone_from(&terminated.message);
+            container.last_termination = termination(state).or(container.last_termination);
+        }
+    }
+    container
+}
+
+fn termination(state: &ContainerState) -> Option<Termination> {
+    state.terminated.as_ref().map(|terminated| Termination {
+        exit_code: terminated.exit_code,
+        reason: terminated.reason.clone(),
+        message: terminated.message.clone(),
+    })
+}
+
+/// The container whose log may say why: one that has run and is not well now.
+fn failing(containers: &[Container]) -> Option<&Container> {
+    let has_run = |container: &&Container| {
+        container.state != "waiting"
+            || container.restarts > 0
+            || container.last_termination.is_some()
+    };
+    containers
+        .iter()
+        .filter(|container| !container.ready)
+        .find(has_run)
+}
+
+/// The end of a log: of the run before this one when the container restarts, since this one has hardly begun.
+async fn log_tail(
+    cluster: &Cluster<'_>,
+    namespace: &str,
+    pod: &str,
+    container: &Container,
+) -> Option<Vec<String>> {
+    let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}/log");
+    let what = format!("read the log of {pod}");
+    let query = [
+        ("container", container.name.as_str()),
+        ("tailLines", LOG_LINES),
+    ];
+    let previous = [query[0], query[1], ("previous", "true")];
+    let mut text = None;
+    if container.restarts > 0 && container.state != "terminated" {
+        text = cluster.text(&what, &path, &previous).await.ok();
+    }
+    if text.as_deref().is_none_or(|text| text.trim().is_empty()) {
+        text = cluster.text(&what, &path, &query).await.ok().or(text);
+    }
+    text.map(|text| {
+        text.lines()
+            .map(|line| line.chars().take(1000).collect())
+            .collect()
+    })
+}
+
+/// The pod's last events, oldest first.
+async fn events(cluster: &Cluster<'_>, namespace: &str, pod: &Pod) -> Option<Vec<String>> {
+    let name = pod.metadata.name.as_deref().unwrap_or("");
+    let path = format!("/api/v1/namespaces/{namespace}/events");
+    let selector = format!("involvedObject.kind=Pod,involvedObject.name={name}");
+    let what = format!("list events of {name}");
+    let listed = cluster
+        .list::<Event>(&what, &path, &[("fieldSelector", &selector)])
+        .await
+        .ok()?;
+    let mut events: Vec<(Timestamp, String)> = listed
+        .items
+        .iter()
+        // A pod of the same name that was there before has another uid.
+        .filter(|event| {
+            event.involved_object.uid.is_none() || event.involved_object.uid == pod.metadata.uid
+        })
+        .map(|event| (last_seen(event), describe(event)))
+        .collect();
+    events.sort_by_key(|(seen, _)| *seen);
+    let from = events.len().saturating_sub(EVENTS);
+    Some(
+        events
+            .split_off(from)
+            .into_iter()
+            .map(|(_, text)| text)
+            .collect(),
+    )
+}
+
+fn last_seen(event: &Event) -> Timestamp {
+    let series = event
+        .series
+        .as_ref()
+        .and_then(|series| series.last_observed_time.as_ref());
+    let micro = series.or(event.event_time.as_ref()).map(|time| time.0);
+    let plain = event
+        .last_timestamp
+        .as_ref()
+        .or(event.first_timestamp.as_ref())
+        .map(|time| time.0);
+    let created = event
+        .metadata
+        .creation_timestamp
+        .as_ref()
+        .map(|time| time.0);
+    micro
+        .max(plain)
+        .or(created)
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+fn describe(event: &Event) -> String {
+    let kind = event.type_.as_deref().unwrap_or("Normal");
+    let reason = event.reason.as_deref().unwrap_or("Unknown");
+    let message = event.message.as_deref().unwrap_or("").trim();
+    let count = event
+        .count
+        .or(event.series.as_ref().and_then(|series| series.count))
+        .unwrap_or(1);
+    let times = if count > 1 {
+        format!(" (x{count})")
+    } else {
+        String::new()
+    };
+    format!("{kind} {reason}: {message}{times}")
+}
+
+/// The scheduler's words about a pod that has no node: its condition, or else its last event.
+fn scheduling(pod: &Pod, events: &[String]) -> Option<(Scheduling, String)> {
+    if pod
+        .spec
+        .as_ref()
+        .is_some_and(|spec| spec.node_name.is_some())
+    {
+        return None;
+    }
+    let condition = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.conditions.as_ref())
+        .and_then(|all| {
+            all.iter()
+                .find(|one| one.type_ == "PodScheduled" && one.status == "False")
+        })
+        .and_then(|condition| condition.message.clone());
+    let event = events.iter().rev().find_map(|event| {
+        event
+            .split_once(" FailedScheduling: ")
+            .map(|(_, message)| message.to_owned())
+    });
+    condition
+        .into_iter()
+        .chain(event)
+        .find_map(|message| Scheduling::parse(&message).map(|read| (read, message)))
+}
+
+/// What the pod asks for of the resources that are short, and what the largest node offers.
+fn shortfall(pod: &Pod, nodes: &Nodes, scheduling: &Scheduling) -> Option<String> {
+    let short: BTreeSet<&str> = scheduling
+        .reasons
+        .iter()
+        .filter_map(|(_, reason)| match reason {
+            Reason::Insufficient(resource) => Some(resource.as_str()),
+            _ => None,
+        })
+        .collect();
+    let parts: Vec<String> = short
+        .into_iter()
+        .map(|resource| {
+            let asked: Vec<String> = pod
+                .spec
+                .iter()
+                .flat_map(|spec| &spec.containers)
+                .filter_map(|container| {
+                    let requests = container.resources.as_ref()?.requests.as_ref()?;
+                    Some(requests.get(resource)?.0.clone())
+                })
+                .collect();
+            let largest = nodes
+                .all
+                .iter()
+                .filter_map(|node| Some((node, node.allocatable.get(resource)?)))
+                .max_by(|a, b| number(a.1).total_cmp(&number(b.1)));
+            let asked = if asked.is_empty() {
+                "none".to_owned()
+            } else {
+                asked.join(" + ")
+            };
+            let offers = largest.map_or_else(String::new, |(node, quantity)| {
+                format!(", the largest node ({}) offers {}", node.name, quantity.0)
+            });
+            format!("{resource}: the pod requests {asked}{offers}")
+        })
+        .collect();
+    (!parts.is_empty()).then(|| format!(" [{}]", parts.join("; ")))
+}
+
+/// A quantity as a number, to compare by; what cannot be read counts as nothing.
+fn number(quantity: &Quantity) -> f64 {
+    let text = quantity.0.trim();
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let scale = match &text[digits..] {
+        "m" => 1e-3,
+        "k" => 1e3,
+        "M" => 1e6,
+        "G" => 1e9,
+        "T" => 1e12,
+        "Ki" => 1024.0,
+        "Mi" => 1024.0_f64.powi(2),
+        "Gi" => 1024.0_f64.powi(3),
+        "Ti" => 1024.0_f64.powi(4),
+        _ => 1.0,
+    };
+    text[..digits].parse::<f64>().unwrap_or(0.0) * scale
+}

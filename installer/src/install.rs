@@ -1,0 +1,193 @@
+//! The commands, from phases to an outcome.
+
+use std::pin::pin;
+
+use crate::context::{Context, Run};
+use crate::phases::{Phase, compute, foundation};
+use crate::result::{
+    Blocker, Code, Evidence, Forced, Outcome, Phase1, Phase3, RunResult, SCHEMA_VERSION, derive,
+};
+use crate::settings::Settings;
+use crate::stop::StopReason;
+
+/// What a command came to, before status and exit code are derived from it.
+#[derive(Default)]
+struct Report {
+    phase: Option<Phase>,
+    evidence: Evidence,
+    blockers: Vec<Blocker>,
+    forced: Option<Forced>,
+    remaining: Option<Phase>,
+}
+
+/// Runs one phase, or, without one, every phase that this build has, in order, as far as they hold.
+///
+/// Ends within `settings.limits.deadline` plus the time that a tool takes to stop.
+pub async fn install(ctx: &Context, settings: &Settings, phase: Option<Phase>) -> Outcome {
+    let run = Run::new(ctx, settings);
+    let phases = match phase {
+        Some(phase) if !phase.built() => return refuse(&run, phase),
+        Some(phase) => vec![phase],
+        None => Phase::ALL
+            .into_iter()
+            .filter(|phase| phase.built())
+            .collect(),
+    };
+    let report = within_deadline(&run, run_phases(&run, &phases)).await;
+    close(&run, report)
+}
+
+/// Reads what there is, changing nothing.
+pub async fn status(ctx: &Context, settings: &Settings) -> Outcome {
+    let run = Run::new(ctx, settings);
+    let report = within_deadline(&run, async {
+        let mut evidence = Phase3::default();
+        let found = compute::inspect(&run, &mut evidence).await;
+        let done = matches!(found, Ok(true));
+        Report {
+            phase: Some(if done {
+                Phase::Compute
+            } else {
+                Phase::Foundation
+            }),
+            blockers: found.err().unwrap_or_default(),
+            evidence: Evidence {
+                phase1: None,
+                phase3: Some(evidence),
+            },
+            forced: None,
+            remaining: Some(if done { Phase::Core } else { Phase::Compute }),
+        }
+    })
+    .await;
+    close(&run, report)
+}
+
+/// The outcome of a run that never began.
+#[must_use]
+pub fn usage(ctx: &Context, message: &str, remediation: &str) -> Outcome {
+    let settings = Settings::default();
+    let run = Run::new(ctx, &settings);
+    let blockers = vec![Blocker::new(Code::Usage, message, remediation)];
+    close(
+        &run,
+        Report {
+            blockers,
+            ..Report::default()
+        },
+    )
+}
+
+fn refuse(run: &Run<'_>, phase: Phase) -> Outcome {
+    let built: Vec<&str> = Phase::ALL
+        .into_iter()
+        .filter(|phase| phase.built())
+        .map(Phase::name)
+        .collect();
+    let message = format!("the {} phase is not built yet", phase.name());
+    run.fail("usage", &message);
+    let blockers = vec![Blocker::new(
+        Code::Usage,
+        message,
+        format!("this build has the phases {}", built.join(" and ")),
+    )];
+    close(
+        run,
+        Report {
+            phase: Some(phase),
+            blockers,
+            ..Report::default()
+        },
+    )
+}
+
+/// Lets `work` go on until the deadline; then it is told to stop, and still comes to its own end.
+async fn within_deadline<T>(run: &Run<'_>, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    let left = run
+        .settings
+        .limits
+        .deadline
+        .saturating_sub(run.ctx.clock.elapsed());
+    tokio::select! {
+        biased;
+        done = &mut work => return done,
+        () = run.ctx.clock.sleep(left) => run.ctx.stop.trigger(StopReason::Deadline),
+    }
+    run.fail("deadline", "EKS_INSTALLER_DEADLINE has passed; stopping");
+    work.await
+}
+
+async fn run_phases(run: &Run<'_>, phases: &[Phase]) -> Report {
+    let mut report = Report::default();
+    for phase in phases {
+        report.phase = Some(*phase);
+        let ended = match phase {
+            Phase::Foundation => {
+                let evidence = report.evidence.phase1.get_or_insert_with(Phase1::default);
+                foundation::run(run, evidence).await
+            }
+            Phase::Compute => {
+                let evidence = report.evidence.phase3.get_or_insert_with(Phase3::default);
+                compute::run(run, evidence).await
+            }
+            // Not built; `install` has turned them away.
+            Phase::Storage | Phase::Core => return report,
+        };
+        report.blockers = ended.blockers;
+        report.forced = report.forced.or(ended.forced);
+        if !report.blockers.is_empty() {
+            return report;
+        }
+    }
+    // The first phase after those that ran without a gap; a phase that was asked for by name has its
+    // predecessors behind it, as far as anybody knows.
+    let mut last = phases.first().copied();
+    for phase in phases.iter().skip(1) {
+        if last.and_then(Phase::successor) == Some(*phase) {
+            last = Some(*phase);
+        }
+    }
+    report.remaining = last.and_then(Phase::successor);
+    report
+}
+
+fn close(run: &Run<'_>, mut report: Report) -> Outcome {
+    if let Some(reason) = run.ctx.stop.reason() {
+        let stopped = Blocker::stopped(reason);
+        // A run that came to its end before it noticed the stop has ended well all the same.
+        if !report.blockers.is_empty() && !report.blockers.iter().any(|it| it.code == stopped.code)
+        {
+            report.blockers.push(stopped);
+        }
+    }
+    let verdict = derive(&report.blockers, report.remaining);
+    let (retries, telemetry) = run.close();
+    let forced = if report.forced.is_some() {
+        " (forced)"
+    } else {
+        ""
+    };
+    let ended = format!("{:?}{forced}, exit {}", verdict.status, verdict.exit);
+    if verdict.ok {
+        run.step("end", ended)
+    } else {
+        run.fail("end", ended)
+    }
+    let result = RunResult {
+        schema_version: SCHEMA_VERSION,
+        ok: verdict.ok,
+        status: verdict.status,
+        phase: report.phase,
+        evidence: report.evidence,
+        blockers: report.blockers,
+        next: verdict.next,
+        forced: report.forced,
+        telemetry,
+        retries,
+    };
+    Outcome {
+        result,
+        exit: verdict.exit,
+    }
+}

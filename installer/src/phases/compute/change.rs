@@ -1,0 +1,365 @@
+//! What changes the release: setup, repair, unlocking, finishing an uninstall.
+//!
+//! After every write the release is read again, whatever the write's answer was: an answer can be lost,
+//! and what the next step does must rest on what is there.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::Compute;
+use crate::context::millis;
+use crate::helm::{Release, ReleaseStatus, Said, classify, said_last};
+use crate::result::{Blocker, Code};
+use crate::seams::{ToolError, ToolOutput};
+
+/// Which of the two changes an upgrade is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// The first installation.
+    Setup,
+    /// The repair of a failed release.
+    Repair,
+}
+
+impl Change {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Setup => "setup",
+            Self::Repair => "repair",
+        }
+    }
+
+    fn code(self) -> Code {
+        match self {
+            Self::Setup => Code::KarpenterSetupFailed,
+            Self::Repair => Code::KarpenterRepairFailed,
+        }
+    }
+}
+
+/// What a write came to, in the terms in which one decides what to do next.
+struct Failure {
+    said: Said,
+    words: String,
+}
+
+impl Compute<'_, '_> {
+    /// `helm upgrade --install` until the release is deployed. `before` is the newest revision there was.
+    pub(super) async fn upgrade(
+        &mut self,
+        change: Change,
+        before: u64,
+        keep: Option<Value>,
+    ) -> Result<(), Vec<Blocker>> {
+        let name = self.cluster_name()?;
+        let began = self.run.ctx.clock.elapsed();
+        match change {
+            Change::Setup => self.evidence.karpenter.script_ran = true,
+            Change::Repair => {
+                self.evidence.karpenter.repair_attempted = true;
+                self.evidence.karpenter.repair_succeeded = Some(false);
+                self.run.count(|telemetry| telemetry.repair_attempts += 1);
+            }
+        }
+        let outcome = self
+            .attempt_upgrade(change, before, &name, keep.as_ref())
+            .await;
+        if change == Change::Repair {
+            let took = millis(self.run.ctx.clock.elapsed() - began);
+            let succeeded = outcome.is_ok();
+            self.evidence.karpenter.repair_succeeded = Some(succeeded);
+            self.run.count(|telemetry| {
+                telemetry.repair_duration_ms += took;
+                telemetry.repair_successes += u32::from(succeeded);
+            });
+        }
+        outcome
+    }
+
+    async fn attempt_upgrade(
+        &mut self,
+        change: Change,
+        before: u64,
+        name: &str,
+        keep: Option<&Value>,
+    ) -> Result<(), Vec<Blocker>> {
+        let settings = &self.run.settings.karpenter;
+        let step = if change == Change::Setup {
+            "setup"
+        } else {
+            "repair"
+        };
+        let operation = format!("helm upgrade ({})", change.name());
+        self.run.step(
+            step,
+            format!(
+                "helm upgrade --install {} {} {}",
+                settings.release, settings.chart, settings.version
+            ),
+        );
+        let mut attempts = self.run.attempts();
+        let (mut logged_out, mut waited_out) = (false, false);
+        loop {
+            self.forget();
+            let answer = self.helm.upgrade(name, keep).await;
+            if let Err(ToolError::Stopped { reason, .. }) = &answer {
+                return Err(vec![Blocker::stopped(*reason)]);
+            }
+            let success = matches!(&answer, Ok(output) if output.success());
+            let failure = failure(answer);
+            let release = match self.read_release().await {
+                Ok(release) => release,
+                Err(error) => {
+                    let mut blockers = vec![error.blocker()];
+                    if !success {
+                        blockers.push(self.change_failed(change, &failure.words));
+                    }
+                    return Err(blockers);
+                }
+            };
+            let deployed = release
+                .as_ref()
+                .filter(|it| it.status == ReleaseStatus::Deployed);
+            // A higher revision than before is ours: the write went through and its answer was lost.
+            if let Some(release) = deployed.filter(|release| success || release.revision > before) {
+                self.run.step(
+                    step,
+                    format!("release is deployed at revision {}", release.revision),
+                );
+                return Ok(());
+            }
+            let again = match failure.said {
+                Said::RegistryToken if !logged_out => {
+                    logged_out = true;
+                    self.drop_registry_token(&operation, &failure.words).await;
+                    true
+                }
+                Said::Passing | Said::Unreachable => {
+                    let again = self
+                        .run
+                        .backoff(&mut attempts, &operation, &failure.words, None)
+                        .await;
+                    if again && let Some(ours) = release.as_ref().filter(|it| it.status.pending()) {
+                        // Our own Helm has ended and left its lock behind.
+                        self.unlock(ours).await?;
+                    }
+                    again
+                }
+                // The objects became ready after Helm had stopped waiting: the release only has to be
+                // marked so.
+                Said::WaitTimedOut if !waited_out && self.controller_is_ready().await => {
+                    waited_out = true;
+                    self.run.retried(&operation, &failure.words);
+                    true
+                }
+                Said::Locked => {
+                    let locked = release.as_ref().map(|release| self.locked(release));
+                    return Err(locked
+                        .into_iter()
+                        .chain([self.change_failed(change, &failure.words)])
+                        .collect());
+                }
+                _ => false,
+            };
+            if let Some(reason) = self.run.ctx.stop.reason() {
+                return Err(vec![Blocker::stopped(reason)]);
+            }
+            if !again {
+                let words = if success {
+                    let state = release.map_or_else(|| "absent".to_owned(), |release| release.word);
+                    format!("helm ended with success, and the release is {state}")
+                } else {
+                    failure.words
+                };
+                self.run.fail(step, &words);
+                return Err(self.explain_failure(change, &words).await);
+            }
+        }
+    }
+
+    /// The blocker of a change that failed, in the tool's own words.
+    fn change_failed(&self, change: Change, words: &str) -> Blocker {
+        let release = &self.run.settings.karpenter.release;
+        Blocker::new(
+            change.code(),
+            format!("the {} of release {release} failed: {words}", change.name()),
+            "mend what the message names and run the compute phase again; it repairs the release",
+        )
+        .commands([
+            format!("helm status {release} --namespace {}", self.helm.namespace),
+            self.history_command(),
+            format!(
+                "kubectl -n {} get pods -l app.kubernetes.io/name=karpenter",
+                self.helm.namespace
+            ),
+        ])
+    }
+
+    /// The blockers of a change that failed: Helm's words, and what the cluster says about the reason.
+    async fn explain_failure(&mut self, change: Change, words: &str) -> Vec<Blocker> {
+        let mut blocker = self.change_failed(change, words);
+        let findings = match self.look_at_controller().await {
+            Ok(findings) => findings,
+            Err(error) => {
+                // The first error stays the first; this one says why there is no more to say.
+                return vec![
+                    blocker,
+                    error.blocker(Some(&self.cluster.connection.server)),
+                ];
+            }
+        };
+        if let Some(why) = &findings.why {
+            blocker.message.push_str(&format!("; {why}"));
+        }
+        findings.complete(blocker)
+    }
+
+    /// An expired token of a public registry is worse than none: without one the pull is anonymous.
+    async fn drop_registry_token(&mut self, operation: &str, words: &str) {
+        self.run.retried(operation, words);
+        self.run.warn(
+            "registry",
+            format!("{words}; logging out of the registry, then once more"),
+        );
+        match self.helm.registry_logout().await {
+            // "not logged in" is as good.
+            Ok(_) => {}
+            Err(error) => self.run.warn("registry", error.to_string()),
+        }
+    }
+
+    /// Takes a stale lock off without losing history: back to the newest good revision, or, when there
+    /// is none to go back to, by uninstalling what was never installed.
+    pub(super) async fn unlock(&mut self, release: &Release) -> Result<(), Vec<Blocker>> {
+        let run = self.run;
+        let history = self
+            .helm
+            .history()
+            .await
+            .map_err(|error| vec![error.blocker()])?;
+        let older = || {
+            history
+                .iter()
+                .rev()
+                .filter(|entry| entry.revision < release.revision)
+        };
+        let good = older()
+            .find(|entry| {
+                matches!(
+                    entry.status,
+                    ReleaseStatus::Deployed | ReleaseStatus::Superseded
+                )
+            })
+            // Without a good one, a failed one still keeps the history; the repair follows.
+            .or_else(|| older().find(|entry| entry.status == ReleaseStatus::Failed));
+        self.forget();
+        let answer = if let Some(good) = good {
+            run.warn(
+                "helm-lock",
+                format!(
+                    "{} is stale: rolling back to revision {}",
+                    release.word, good.revision
+                ),
+            );
+            self.helm.rollback(good.revision).await
+        } else {
+            run.warn(
+                "helm-lock",
+                format!(
+                    "{} is stale and nothing was ever deployed: uninstalling",
+                    release.word
+                ),
+            );
+            self.helm.uninstall().await
+        };
+        self.settle("unlocking the release", answer, |now| !now.status.pending())
+            .await
+    }
+
+    /// Finishes an uninstall that somebody began.
+    pub(super) async fn finish_uninstall(&mut self) -> Result<(), Vec<Blocker>> {
+        self.forget();
+        self.run
+            .step("uninstall", "finishing the uninstall that was begun");
+        let answer = self.helm.uninstall().await;
+        let gone = |now: &Release| now.status != ReleaseStatus::Uninstalling;
+        self.settle("finishing the uninstall", answer, gone).await
+    }
+
+    /// Reads the release after a write that prepares another one; the write's own failure matters only
+    /// if the release is not as it should be.
+    async fn settle(
+        &mut self,
+        what: &str,
+        answer: Result<ToolOutput, ToolError>,
+        good: impl Fn(&Release) -> bool,
+    ) -> Result<(), Vec<Blocker>> {
+        if let Err(ToolError::Stopped { reason, .. }) = &answer {
+            return Err(vec![Blocker::stopped(*reason)]);
+        }
+        let failure = failure(answer);
+        match self.read_release().await {
+            Ok(release) if release.as_ref().is_none_or(&good) => Ok(()),
+            Ok(_) => Err(vec![
+                Blocker::new(
+                    Code::KarpenterReleaseLocked,
+                    format!("{what} failed: {}", failure.words),
+                    "see what the history says, and roll back or uninstall by hand",
+                )
+                .commands([self.history_command()]),
+            ]),
+            Err(error) => Err(vec![error.blocker()]),
+        }
+    }
+
+    /// The cluster's name for the chart: as asked for, or else as the kubeconfig has it.
+    fn cluster_name(&self) -> Result<String, Vec<Blocker>> {
+        let asked = self.run.settings.cluster.name.as_ref();
+        asked.or(self.evidence.identity.name.as_ref()).cloned().ok_or_else(|| {
+            vec![Blocker::new(
+                Code::Usage,
+                "the chart needs the cluster's name (settings.clusterName), CLUSTER_NAME is not set and \
+                 the kubeconfig's context does not name an EKS cluster",
+                "set CLUSTER_NAME, or pass --cluster-name",
+            )]
+        })
+    }
+}
+
+/// Reads a write's answer. Being killed by a signal is something that passes.
+fn failure(answer: Result<ToolOutput, ToolError>) -> Failure {
+    match answer {
+        Ok(output) => {
+            let said = match output.signal {
+                Some(_) => Said::Passing,
+                None => classify(&output.stderr),
+            };
+            Failure {
+                said,
+                words: said_last(&output),
+            }
+        }
+        Err(ToolError::TimedOut {
+            stderr,
+            after,
+            program,
+        }) => {
+            let lines = crate::context::last_lines(&stderr, 5);
+            let lines = if lines.is_empty() {
+                String::new()
+            } else {
+                format!("; {lines}")
+            };
+            let after = crate::duration::go(Duration::from_secs(after.as_secs().max(1)));
+            Failure {
+                said: Said::Other,
+                words: format!("{program} did not end within {after} and was stopped{lines}"),
+            }
+        }
+        Err(error) => Failure {
+            said: Said::Other,
+            words: error.to_string(),
+        },
+    }
+}

@@ -1,0 +1,255 @@
+//! What each state of the release asks for.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde_json::Value;
+
+use super::Compute;
+use super::change::Change;
+use crate::duration;
+use crate::helm::{Release, ReleaseStatus};
+use crate::result::{Blocker, Code};
+
+/// No sound sequence of states is longer; a longer one is somebody else at work on the release.
+const STEPS: usize = 8;
+
+impl Compute<'_, '_> {
+    /// Brings the release to `deployed`, or says why not.
+    pub(super) async fn act(&mut self) -> Result<(), Vec<Blocker>> {
+        let mut release = self.release_or_stop().await?;
+        if release.is_none()
+            && let Some(adopted) = self.elsewhere().await?
+        {
+            self.helm.namespace.clone_from(&adopted);
+            self.evidence.karpenter.namespace = adopted;
+            release = self.release_or_stop().await?;
+        }
+        self.evidence.karpenter.existed = Some(release.is_some());
+        let mut keep: Option<Value> = None;
+        let mut unlocked = false;
+        let patience = self.run.ctx.clock.elapsed() + self.run.settings.limits.ready_timeout;
+        for _ in 0..STEPS {
+            let Some(current) = release.clone() else {
+                return self.upgrade(Change::Setup, 0, keep).await;
+            };
+            self.describe(&current);
+            match current.status {
+                ReleaseStatus::Deployed if !unlocked => return Ok(()),
+                ReleaseStatus::Deployed | ReleaseStatus::Failed => {
+                    if keep.is_none() {
+                        keep = self.user_values().await?;
+                    }
+                    return self.upgrade(Change::Repair, current.revision, keep).await;
+                }
+                ReleaseStatus::PendingInstall
+                | ReleaseStatus::PendingUpgrade
+                | ReleaseStatus::PendingRollback => {
+                    if let Some(left) = self.young(&current) {
+                        let remaining = patience
+                            .saturating_sub(self.run.ctx.clock.elapsed())
+                            .min(left);
+                        if remaining.is_zero() {
+                            return Err(vec![self.locked(&current)]);
+                        }
+                        self.wait_for_change(remaining).await?;
+                    } else {
+                        keep = self.user_values().await?;
+                        self.unlock(&current).await?;
+                        unlocked = true;
+                    }
+                }
+                ReleaseStatus::Uninstalling => self.finish_uninstall().await?,
+                ReleaseStatus::Superseded => {
+                    keep = self.user_values().await?;
+                    return self.upgrade(Change::Setup, current.revision, keep).await;
+                }
+                ReleaseStatus::Uninstalled => {
+                    return self.upgrade(Change::Setup, current.revision, None).await;
+                }
+                ReleaseStatus::Unknown => return Err(vec![self.unknown(&current)]),
+            }
+            release = self.release_or_stop().await?;
+        }
+        let last = release.map_or_else(|| "absent".to_owned(), |release| release.word);
+        Err(vec![
+            Blocker::new(
+                Code::KarpenterReleaseLocked,
+                format!("the release keeps changing while we look at it; it was last {last}"),
+                "see who else is working on the release, let them finish, and run again",
+            )
+            .commands([self.history_command()]),
+        ])
+    }
+
+    fn describe(&self, release: &Release) {
+        let next = match release.status {
+            ReleaseStatus::Deployed => "it stays as it is",
+            ReleaseStatus::Failed => "it will be repaired",
+            ReleaseStatus::Uninstalling => "the uninstall will be finished",
+            ReleaseStatus::Uninstalled | ReleaseStatus::Superseded => "it will be installed",
+            ReleaseStatus::Unknown => "Helm does not know its state",
+            _ => "it is locked",
+        };
+        self.run.step(
+            "helm-status",
+            format!(
+                "release is {} at revision {}: {next}",
+                release.word, release.revision
+            ),
+        );
+    }
+
+    /// Helm has just said that the release is not in its namespace. A second read must agree before
+    /// anything is installed, and finds a release of the same name in another namespace: a second
+    /// Karpenter beside it would fight it. Returns the namespace to go on in, if it is another.
+    pub(super) async fn elsewhere(&mut self) -> Result<Option<String>, Vec<Blocker>> {
+        let run = self.run;
+        let listed = self.helm.anywhere().await.map_err(|error| {
+            run.fail("helm-list", error.to_string());
+            vec![error.blocker()]
+        })?;
+        let Some(found) = listed.first() else {
+            run.step("helm-status", "there is no release");
+            return Ok(None);
+        };
+        if found.status == "deployed" || found.namespace == self.helm.namespace {
+            run.step(
+                "helm-status",
+                format!("the release is in namespace {}", found.namespace),
+            );
+            return Ok(Some(found.namespace.clone()));
+        }
+        Err(vec![
+            Blocker::new(
+                Code::KarpenterReleaseElsewhere,
+                format!(
+                    "the release is in namespace {} (status {}) and not in {}; a second Karpenter \
+                     beside it would fight it",
+                    found.namespace, found.status, self.helm.namespace
+                ),
+                "adopt the release where it is with EKS_INSTALLER_KARPENTER_NAMESPACE, or uninstall it \
+                 there first",
+            )
+            .commands([
+                format!("helm status {} --namespace {}", found.name, found.namespace),
+                format!(
+                    "EKS_INSTALLER_KARPENTER_NAMESPACE={} eks-installer install --phase compute",
+                    found.namespace
+                ),
+            ]),
+        ])
+    }
+
+    pub(super) async fn user_values(&mut self) -> Result<Option<Value>, Vec<Blocker>> {
+        let run = self.run;
+        self.helm.user_values().await.map_err(|error| {
+            run.fail("helm-values", error.to_string());
+            vec![error.blocker()]
+        })
+    }
+
+    /// How long until a pending release counts as stale; `None` when it does already. A release whose
+    /// age is not known counts as young: somebody may be at work.
+    fn young(&self, release: &Release) -> Option<Duration> {
+        let timeout = self.run.settings.limits.helm_timeout;
+        let Some(since) = release.last_deployed else {
+            return Some(timeout);
+        };
+        let age = self
+            .run
+            .ctx
+            .clock
+            .now()
+            .duration_since(since)
+            .max(SignedDuration::ZERO);
+        let age = Duration::try_from(age).unwrap_or(Duration::ZERO);
+        (age < timeout).then(|| timeout - age)
+    }
+
+    /// Waits until the release's storage changes, or for as long as is allowed.
+    async fn wait_for_change(&mut self, limit: Duration) -> Result<(), Vec<Blocker>> {
+        self.run.step(
+            "helm-lock",
+            format!(
+                "somebody may be at work on the release; waiting up to {}",
+                duration::go(limit)
+            ),
+        );
+        let path = format!("/api/v1/namespaces/{}/secrets", self.helm.namespace);
+        let selector = format!("owner=helm,name={}", self.run.settings.karpenter.release);
+        let mut first = None;
+        let watched = self
+            .cluster
+            .watch_until::<Value, ()>(
+                "watch the release",
+                &path,
+                &[("labelSelector", &selector)],
+                limit,
+                |secrets| {
+                    let seen: Vec<(String, String)> = secrets
+                        .iter()
+                        .map(|(name, secret)| {
+                            let version = &secret["metadata"]["resourceVersion"];
+                            (name.clone(), version.as_str().unwrap_or("").to_owned())
+                        })
+                        .collect();
+                    match &first {
+                        None => {
+                            first = Some(seen);
+                            None
+                        }
+                        Some(first) => (*first != seen).then_some(()),
+                    }
+                },
+            )
+            .await;
+        if let Err(error) = watched {
+            if let Some(reason) = self.run.ctx.stop.reason() {
+                return Err(vec![Blocker::stopped(reason)]);
+            }
+            // Helm may keep its releases elsewhere, or we may not read Secrets: time still passes.
+            self.run
+                .warn("helm-lock", format!("{error}; waiting without watching"));
+            self.run
+                .sleep(limit)
+                .await
+                .map_err(|blocker| vec![blocker])?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn locked(&self, release: &Release) -> Blocker {
+        let since = release
+            .last_deployed
+            .map_or_else(|| "an unknown time".to_owned(), |since| since.to_string());
+        let timeout = duration::go(self.run.settings.limits.helm_timeout);
+        Blocker::new(
+            Code::KarpenterReleaseLocked,
+            format!(
+                "the release is {} at revision {} since {since}, which is less than the Helm timeout of \
+                 {timeout} ago: another operation may be in progress",
+                release.word, release.revision
+            ),
+            format!("let the other operation finish; once it is older than {timeout}, this command unlocks it"),
+        )
+        .commands([self.history_command()])
+    }
+
+    fn unknown(&self, release: &Release) -> Blocker {
+        Blocker::new(
+            Code::HelmStateUnknown,
+            format!(
+                "Helm gives the release's state as {:?} at revision {}: {}",
+                release.word, release.revision, release.description
+            ),
+            "nothing was changed: see what the history says, and roll back or uninstall by hand",
+        )
+        .commands([self.history_command()])
+    }
+
+    pub(super) fn history_command(&self) -> String {
+        let release = &self.run.settings.karpenter.release;
+        format!("helm history {release} --namespace {}", self.helm.namespace)
+    }
+}

@@ -1,0 +1,299 @@
+//! Phase 1: the EKS cluster and its nodes.
+
+mod eksctl;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Node;
+
+use self::eksctl::{Eksctl, Found};
+use super::compute::Ended;
+use crate::cluster::Cluster;
+use crate::context::Run;
+use crate::duration;
+use crate::phases::Phase;
+use crate::platform::Nodes;
+use crate::result::{Blocker, Class, Code, Eks, Forced, Phase1};
+use crate::seams::ToolError;
+
+/// Runs the phase; what it reads goes into `evidence`.
+pub async fn run(run: &Run<'_>, evidence: &mut Phase1) -> Ended {
+    let mut blockers = steps(run, &mut evidence.eks)
+        .await
+        .err()
+        .unwrap_or_default();
+    let mut forced = None;
+    let force = run
+        .settings
+        .force
+        .as_ref()
+        .filter(|force| force.phase == Phase::Foundation);
+    if let Some(force) = force
+        && blockers
+            .first()
+            .is_some_and(|it| matches!(it.code.class(), Class::Dependency | Class::Foundation))
+    {
+        run.warn(
+            "forced",
+            format!("the foundation phase is forced: {}", force.reason),
+        );
+        run.gate("nodes", "forced");
+        forced = Some(Forced {
+            phase: Phase::Foundation,
+            reason: force.reason.clone(),
+            blockers: std::mem::take(&mut blockers),
+        });
+    }
+    Ended { blockers, forced }
+}
+
+async fn steps(run: &Run<'_>, eks: &mut Eks) -> Result<(), Vec<Blocker>> {
+    let asked = &run.settings.cluster;
+    let (Some(name), Some(region)) = (asked.name.clone(), asked.region.clone()) else {
+        return Err(vec![Blocker::new(
+            Code::Usage,
+            "the foundation phase needs to know which cluster: CLUSTER_NAME and AWS_REGION",
+            "set both, or pass --cluster-name and --region",
+        )]);
+    };
+    eks.cluster_name = Some(name.clone());
+    eks.region = Some(region.clone());
+    let eksctl = Eksctl::new(run, &name, &region);
+    let found = find(run, &eksctl, eks).await?;
+    // Creating may fail after the cluster is there, on a node group say. What is there is looked at all
+    // the same: the nodes, or their absence, say more than eksctl's exit code.
+    let (found, create_failed) = match found {
+        Some(found) => (found, None),
+        None => create(run, &eksctl, eks).await?,
+    };
+    let cluster = kubeconfig(run, &eksctl, &found, eks).await;
+    let cluster = match (cluster, create_failed.clone()) {
+        (Ok(cluster), _) => cluster,
+        (Err(mut blockers), Some(first)) => {
+            blockers.insert(0, first);
+            return Err(blockers);
+        }
+        (Err(blockers), None) => return Err(blockers),
+    };
+    let judged = nodes(run, &cluster, eks).await;
+    match (judged, create_failed) {
+        (judged, None) => judged,
+        (Ok(()), Some(first)) => Err(vec![first]),
+        (Err(mut blockers), Some(first)) => {
+            blockers.insert(0, first);
+            Err(blockers)
+        }
+    }
+}
+
+/// Asks whether the cluster exists, and waits for one that somebody is creating.
+async fn find(
+    run: &Run<'_>,
+    eksctl: &Eksctl<'_>,
+    eks: &mut Eks,
+) -> Result<Option<Found>, Vec<Blocker>> {
+    let mut found = eksctl
+        .get_cluster()
+        .await
+        .map_err(|error| vec![error.blocker()])?;
+    if found.as_ref().and_then(|it| it.status.as_deref()) == Some("CREATING") {
+        run.step("eks", "the cluster is being created; waiting for it");
+        let answer = eksctl.wait_active().await;
+        if let Err(ToolError::Stopped { reason, .. }) = answer {
+            return Err(vec![Blocker::stopped(reason)]);
+        }
+        found = eksctl
+            .get_cluster()
+            .await
+            .map_err(|error| vec![error.blocker()])?;
+    }
+    eks.existed = Some(found.is_some());
+    let Some(cluster) = &found else {
+        run.step("eks", "the cluster does not exist");
+        return Ok(None);
+    };
+    note(eks, cluster);
+    let status = cluster.status.clone().unwrap_or_else(|| "unknown".into());
+    run.step(
+        "eks",
+        format!("the cluster exists ({status}) and is adopted as it is"),
+    );
+    if matches!(status.as_str(), "CREATING" | "FAILED" | "DELETING") {
+        return Err(vec![
+            Blocker::new(
+                Code::EksClusterFailed,
+                format!("EKS says that the cluster is {status}"),
+                "nothing was changed: let it come to rest, or remove it, and run again",
+            )
+            .commands([
+                eksctl.command("get cluster --name"),
+                eksctl.describe_stacks(),
+            ]),
+        ]);
+    }
+    Ok(found)
+}
+
+fn note(eks: &mut Eks, found: &Found) {
+    eks.status.clone_from(&found.status);
+    eks.version.clone_from(&found.version);
+}
+
+/// Creates the cluster, and reads it back whatever eksctl says.
+async fn create(
+    run: &Run<'_>,
+    eksctl: &Eksctl<'_>,
+    eks: &mut Eks,
+) -> Result<(Found, Option<Blocker>), Vec<Blocker>> {
+    run.step(
+        "eks",
+        "creating the cluster; this takes a quarter of an hour",
+    );
+    let answer = eksctl.create().await;
+    if let Err(ToolError::Stopped { reason, .. }) = answer {
+        return Err(vec![Blocker::stopped(reason)]);
+    }
+    let failed = eksctl::create_failure(eksctl, &answer);
+    match eksctl.get_cluster().await {
+        Ok(Some(found)) => {
+            note(eks, &found);
+            eks.created = true;
+            match &failed {
+                None => run.step("eks", "the cluster is created"),
+                Some(blocker) => run.fail("eks", &blocker.message),
+            }
+            Ok((found, failed))
+        }
+        Ok(None) => Err(vec![failed.unwrap_or_else(|| {
+            Blocker::new(
+                Code::EksCreateFailed,
+                "eksctl ended with success, and EKS knows no such cluster",
+                "see whether eksctl and this run use the same region and account",
+            )
+            .commands([eksctl.describe_stacks()])
+        })]),
+        Err(error) => Err([failed, Some(error.blocker())]
+            .into_iter()
+            .flatten()
+            .collect()),
+    }
+}
+
+/// Makes the kubeconfig lead to the cluster, and connects.
+async fn kubeconfig<'r>(
+    run: &'r Run<'r>,
+    eksctl: &Eksctl<'_>,
+    found: &Found,
+    eks: &mut Eks,
+) -> Result<Cluster<'r>, Vec<Blocker>> {
+    if let Ok(connection) = run.ctx.cluster.connect().await
+        && connection.identity.name.is_some()
+        && connection
+            .identity
+            .contradictions(&run.settings.cluster)
+            .is_empty()
+        && found
+            .endpoint
+            .as_deref()
+            .is_none_or(|endpoint| same(endpoint, &connection.server))
+    {
+        run.step("kubeconfig", "the kubeconfig leads to the cluster already");
+        return Ok(Cluster { run, connection });
+    }
+    let failed = |message: String| {
+        vec![
+            Blocker::new(
+                Code::KubeconfigUpdateFailed,
+                message,
+                "write the kubeconfig by hand and run again",
+            )
+            .commands([eksctl.command("utils write-kubeconfig --cluster")]),
+        ]
+    };
+    match eksctl
+        .write_kubeconfig(run.ctx.cluster.kubeconfig_path().as_deref())
+        .await
+    {
+        Ok(output) if output.success() => {}
+        Ok(output) => {
+            let words = crate::helm::said_last(&output);
+            return Err(failed(format!(
+                "eksctl could not write the kubeconfig: {words}"
+            )));
+        }
+        Err(ToolError::Stopped { reason, .. }) => return Err(vec![Blocker::stopped(reason)]),
+        Err(error) => return Err(failed(error.to_string())),
+    }
+    eks.kubeconfig_updated = true;
+    run.step("kubeconfig", "the kubeconfig is written");
+    let cluster = Cluster::connect(run)
+        .await
+        .map_err(|error| vec![error.blocker(None)])?;
+    super::right_cluster(run, &cluster)?;
+    Ok(cluster)
+}
+
+fn same(endpoint: &str, server: &str) -> bool {
+    let bare = |url: &str| url.trim_end_matches('/').to_lowercase();
+    bare(endpoint) == bare(server)
+}
+
+/// Waits for the nodes, and counts them.
+async fn nodes(run: &Run<'_>, cluster: &Cluster<'_>, eks: &mut Eks) -> Result<(), Vec<Blocker>> {
+    let limit = run.settings.limits.node_wait;
+    // A cluster that this run made has as many nodes as were asked for; of an adopted one we only know
+    // that those that are there should be Ready.
+    let wanted = if eks.created {
+        run.settings.foundation.nodes.unwrap_or(1).max(1)
+    } else {
+        1
+    };
+    let watched = cluster
+        .watch_until::<Node, ()>("watch nodes", "/api/v1/nodes", &[], limit, |nodes| {
+            let nodes = Nodes::of(nodes.values());
+            (nodes.total() >= wanted && nodes.ready() == nodes.total()).then_some(())
+        })
+        .await
+        .map_err(|error| {
+            run.gate("nodes", "unknown");
+            run.fail("nodes", error.to_string());
+            vec![error.blocker(Some(&cluster.connection.server))]
+        })?;
+    let all: BTreeMap<String, Node> = watched.objects;
+    let nodes = Nodes::of(all.values());
+    eks.node_count = Some(nodes.total());
+    eks.nodes_ready = Some(nodes.ready());
+    let counted = format!("{} of {} nodes Ready", nodes.ready(), nodes.total());
+    let Some(blocker) = nodes.blocker() else {
+        run.gate("nodes", "passed");
+        run.step("nodes", counted);
+        return Ok(());
+    };
+    run.gate("nodes", "blocked");
+    run.fail(
+        "nodes",
+        format!("{counted} after waiting {}", duration::go(limit)),
+    );
+    if eks.created && nodes.total() == 0 {
+        return Err(vec![
+            Blocker::new(
+                Code::NoNodesCreated,
+                "EKS cluster created but no worker nodes found. Check eksctl logs.",
+                "give the cluster a node group with a desired size above zero, and see in \
+                 CloudFormation's events why instances were not launched or did not join",
+            )
+            .commands([
+                "kubectl get nodes".to_owned(),
+                eksctl_command(eks, "get nodegroup --cluster"),
+                eksctl_command(eks, "create nodegroup --cluster"),
+            ]),
+        ]);
+    }
+    Err(vec![blocker])
+}
+
+fn eksctl_command(eks: &Eks, what: &str) -> String {
+    let name = eks.cluster_name.as_deref().unwrap_or("$CLUSTER_NAME");
+    let region = eks.region.as_deref().unwrap_or("$AWS_REGION");
+    format!("eksctl {what} {name} --region {region}")
+}
