@@ -1,10 +1,14 @@
 //! The embedded cluster: a Kubernetes API server, scheduler, controllers and kubelet model in one library.
 
 pub mod admission;
+mod bootstrap;
 pub mod clock;
+mod cluster;
 mod codec;
+mod controllers;
 mod discovery;
 mod handlers;
+pub mod kubelet;
 mod patch;
 pub mod resources;
 pub mod scheduler;
@@ -16,4 +20,5 @@ mod table;
 pub mod tap;
 pub mod transport;
 
+pub use cluster::{Cluster, Config, Error};
 pub use handlers::{LogRequest, Logs, NoLogs};

@@ -67,6 +67,10 @@ impl History {
         self.oldest
     }
 
+    pub(super) fn newest(&self) -> u64 {
+        *self.newest.borrow()
+    }
+
     pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
         self.newest.subscribe()
     }

@@ -11,6 +11,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 pub use history::{EventType, Watch, WatchEvent};
 pub use object::Meta;
@@ -62,6 +63,14 @@ struct State {
     revision: u64,
     rng: fastrand::Rng,
     collections: BTreeMap<GroupResource, Collection>,
+    newest: watch::Sender<u64>,
+}
+
+/// One change, and what it changed.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    pub(crate) resource: GroupResource,
+    pub(crate) event: WatchEvent,
 }
 
 /// The store. Cloning shares it.
@@ -93,7 +102,12 @@ impl Store {
     /// An empty store. `seed` decides every uid and generated name.
     #[must_use]
     pub fn new(clock: Clock, seed: u64) -> Self {
-        let state = State { revision: 1, rng: fastrand::Rng::with_seed(seed), collections: BTreeMap::new() };
+        let state = State {
+            revision: 1,
+            rng: fastrand::Rng::with_seed(seed),
+            collections: BTreeMap::new(),
+            newest: watch::Sender::new(1),
+        };
         Self { state: Arc::new(Mutex::new(state)), clock }
     }
 
@@ -302,6 +316,29 @@ impl Store {
         ))
     }
 
+    /// The newest revision, as something that can be waited on.
+    #[must_use]
+    pub fn newest(&self) -> watch::Receiver<u64> {
+        self.lock().newest.subscribe()
+    }
+
+    /// Everything that happened to any object after revision `from`, in order.
+    ///
+    /// # Errors
+    /// `Expired` (410) when the history of a resource no longer reaches back to `from`.
+    pub(crate) fn changes_after(&self, from: u64) -> Result<Vec<Change>, Status> {
+        let state = self.lock();
+        let mut changes = Vec::new();
+        for (resource, collection) in &state.collections {
+            if collection.history.newest() > from {
+                let events = collection.history.after(from)?;
+                changes.extend(events.into_iter().map(|event| Change { resource: resource.clone(), event }));
+            }
+        }
+        changes.sort_by_key(|change| change.event.revision);
+        Ok(changes)
+    }
+
     /// Forgets history up to the newest revision, so that an older watch gets 410, as after etcd compaction.
     pub fn compact(&self) {
         let mut state = self.lock();
@@ -363,6 +400,7 @@ impl State {
             previous,
             revision: self.revision,
         });
+        self.newest.send_replace(self.revision);
         object
     }
 
@@ -378,6 +416,7 @@ impl State {
             previous,
             revision: self.revision,
         });
+        self.newest.send_replace(self.revision);
         last
     }
 }

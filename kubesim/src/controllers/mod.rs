@@ -1,0 +1,268 @@
+//! The control loop: every controller, the scheduler and the kubelets, taken in turn over one store.
+//!
+//! Controllers are level-triggered, as the real ones are: a change marks keys, and a marked key is
+//! reconciled against the store as it stands. All of them run in one task, in a fixed order and each on
+//! its keys in order, so that the same seed makes the same objects; the loop goes on until nothing is
+//! marked, and then waits for the next change or the next time that a controller has asked for.
+
+mod daemonset;
+mod deployment;
+mod endpoints;
+mod gc;
+mod job;
+mod namespace;
+mod node_lifecycle;
+mod owned;
+mod pdb;
+mod recorder;
+mod replicaset;
+mod rollout;
+mod service_account;
+mod statefulset;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use crate::clock::Clock;
+use crate::kubelet::Kubelets;
+use crate::scheduler::Scheduler;
+use crate::store::{Change, EventType, GroupResource, Meta, Object, Store};
+
+pub(crate) use owned::{controller_of, set_condition};
+pub(crate) use recorder::{Note, Recorder};
+pub(crate) use service_account::RootCa;
+
+/// Namespace (empty for cluster-scoped objects) and name.
+pub(crate) type Key = (String, String);
+
+/// A controller, the scheduler, or the kubelets.
+pub(crate) trait Controller: Send {
+    /// Which keys a change concerns.
+    fn concerns(&mut self, store: &Store, resource: &GroupResource, change: &Seen<'_>) -> Vec<Key>;
+
+    /// Brings what a key stands for one step nearer to what it should be.
+    fn reconcile(&mut self, context: &mut Context<'_>, key: &Key);
+
+    /// Keys to look at for a reason that is not an object's change, such as a setting of the model.
+    fn woken(&mut self, _store: &Store) -> Vec<Key> {
+        Vec::new()
+    }
+}
+
+/// One change as a controller sees it.
+pub(crate) struct Seen<'a> {
+    /// The object after the change, or its last state.
+    pub(crate) object: &'a Object,
+    /// The object before the change.
+    pub(crate) previous: Option<&'a Object>,
+    /// Whether it is gone.
+    pub(crate) deleted: bool,
+}
+
+/// What a controller works with.
+pub(crate) struct Context<'a> {
+    /// The cluster's state.
+    pub(crate) store: &'a Store,
+    /// The cluster's clock.
+    pub(crate) clock: Clock,
+    /// Where events are written.
+    pub(crate) recorder: &'a mut Recorder,
+    again: Vec<Timestamp>,
+}
+
+impl Context<'_> {
+    /// Cluster time now.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Has this key reconciled again at `when`.
+    pub(crate) fn again_at(&mut self, when: Timestamp) {
+        self.again.push(when);
+    }
+
+    /// Has this key reconciled again after `wait`.
+    pub(crate) fn again_in(&mut self, wait: Duration) {
+        let when = self.now().checked_add(wait).unwrap_or(Timestamp::MAX);
+        self.again.push(when);
+    }
+
+    /// Sets the status of an object if it differs. Whoever deleted it meanwhile has the last word.
+    pub(crate) fn set_status(&self, resource: &GroupResource, key: &Key, status: &Value) {
+        let _ = self.store.update(resource, &key.0, &key.1, |object| {
+            object["status"] = status.clone();
+            Ok(())
+        });
+    }
+}
+
+/// The loop.
+pub(crate) struct ControlLoop {
+    store: Store,
+    clock: Clock,
+    recorder: Recorder,
+    controllers: Vec<Box<dyn Controller>>,
+    marked: Vec<BTreeSet<Key>>,
+    timers: BTreeMap<(Timestamp, usize, Key), ()>,
+    seen: u64,
+}
+
+impl ControlLoop {
+    /// Every controller, in the order in which they are taken. One line a controller.
+    pub(crate) fn new(store: Store, kubelets: Kubelets, authority: RootCa) -> Self {
+        let controllers: Vec<Box<dyn Controller>> = vec![
+            Box::new(namespace::Namespaces),
+            Box::new(service_account::ServiceAccounts::new(authority)),
+            Box::new(gc::GarbageCollector::default()),
+            Box::new(node_lifecycle::NodeLifecycle),
+            Box::new(deployment::Deployments),
+            Box::new(daemonset::DaemonSets),
+            Box::new(statefulset::StatefulSets),
+            Box::new(job::Jobs),
+            Box::new(replicaset::ReplicaSets),
+            Box::new(Scheduler::default()),
+            Box::new(kubelets),
+            Box::new(endpoints::Endpoints),
+            Box::new(pdb::DisruptionBudgets),
+        ];
+        let marked = controllers.iter().map(|_| BTreeSet::new()).collect();
+        let clock = store.clock();
+        let recorder = Recorder::new(store.clone());
+        Self { store, clock, recorder, controllers, marked, timers: BTreeMap::new(), seen: 0 }
+    }
+
+    /// Goes on until nothing is marked and nothing is due.
+    pub(crate) fn settle(&mut self) {
+        loop {
+            self.take_changes();
+            self.take_due();
+            let Some(index) = self.marked.iter().position(|keys| !keys.is_empty()) else {
+                if self.store.revision() == self.seen {
+                    return;
+                }
+                continue;
+            };
+            let keys = std::mem::take(&mut self.marked[index]);
+            for key in keys {
+                let mut context = Context {
+                    store: &self.store,
+                    clock: self.clock,
+                    recorder: &mut self.recorder,
+                    again: Vec::new(),
+                };
+                self.controllers[index].reconcile(&mut context, &key);
+                for when in context.again {
+                    self.timers.insert((when, index, key.clone()), ());
+                }
+            }
+        }
+    }
+
+    /// When the next timer is due.
+    fn next_due(&self) -> Option<Timestamp> {
+        self.timers.keys().next().map(|(when, ..)| *when)
+    }
+
+    fn take_due(&mut self) {
+        let now = self.clock.now();
+        while let Some(entry) = self.timers.first_entry() {
+            if entry.key().0 > now {
+                break;
+            }
+            let ((_, index, key), ()) = entry.remove_entry();
+            self.marked[index].insert(key);
+        }
+    }
+
+    fn take_changes(&mut self) {
+        match self.store.changes_after(self.seen) {
+            Ok(changes) => {
+                for change in changes {
+                    self.seen = self.seen.max(change.event.revision);
+                    self.mark(&change);
+                }
+            }
+            // History was compacted before the loop had read it: look at everything, as an informer
+            // does that lists again after a 410.
+            Err(_) => {
+                self.seen = self.store.revision();
+                for resource in self.store.resources() {
+                    for object in self.store.list(&resource, None).0 {
+                        let seen = Seen { object: &object, previous: None, deleted: false };
+                        for (controller, marked) in self.controllers.iter_mut().zip(&mut self.marked) {
+                            marked.extend(controller.concerns(&self.store, &resource, &seen));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn mark(&mut self, change: &Change) {
+        let seen = Seen {
+            object: &change.event.object,
+            previous: change.event.previous.as_ref(),
+            deleted: change.event.event == EventType::Deleted,
+        };
+        for (controller, marked) in self.controllers.iter_mut().zip(&mut self.marked) {
+            marked.extend(controller.concerns(&self.store, &change.resource, &seen));
+        }
+    }
+
+    /// Runs for ever. Who sends a ping is answered when there is nothing left to do.
+    pub(crate) async fn run(
+        mut self,
+        wake: Arc<Notify>,
+        mut pings: mpsc::UnboundedReceiver<oneshot::Sender<()>>,
+    ) {
+        let mut newest = self.store.newest();
+        loop {
+            newest.borrow_and_update();
+            self.settle();
+            let due = self.next_due();
+            let clock = self.clock;
+            tokio::select! {
+                biased;
+                () = wake.notified() => self.wake(),
+                changed = newest.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                }
+                Some(ping) = pings.recv() => {
+                    self.wake();
+                    self.settle();
+                    // Whoever asked may have gone.
+                    let _ = ping.send(());
+                }
+                () = sleep_until(clock, due) => {}
+            }
+        }
+    }
+
+    fn wake(&mut self) {
+        for (controller, marked) in self.controllers.iter_mut().zip(&mut self.marked) {
+            marked.extend(controller.woken(&self.store));
+        }
+    }
+}
+
+async fn sleep_until(clock: Clock, due: Option<Timestamp>) {
+    match due {
+        None => std::future::pending().await,
+        Some(due) => {
+            let wait = due.duration_since(clock.now());
+            clock.sleep(Duration::try_from(wait).unwrap_or(Duration::ZERO)).await;
+        }
+    }
+}
+
+/// The key of an object.
+pub(crate) fn key_of(object: &Value) -> Key {
+    (object.namespace().to_owned(), object.name().to_owned())
+}

@@ -1,0 +1,93 @@
+//! What containers do, by the image that they run.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::locked;
+
+/// What a container does with its life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Behaviour {
+    /// Starts and stays up; its probes succeed. In a pod that is not to be restarted, and as an init
+    /// container, it ends at once with exit code 0.
+    Runs,
+    /// Starts at once; its readiness probe succeeds after this long.
+    ReadyAfter(Duration),
+    /// Starts and stays up; its readiness probe fails for ever with this text, as in
+    /// `HTTP probe failed with statuscode: 503`. A container without a readiness probe is ready.
+    NeverReady {
+        /// What the probe says.
+        probe: String,
+    },
+    /// Writes a log and exits after a while, again and again.
+    CrashLoop {
+        /// What it writes each time.
+        log: String,
+        /// Its exit code.
+        exit_code: i32,
+        /// How long it lives each time.
+        after: Duration,
+    },
+    /// The image cannot be pulled.
+    CannotPull {
+        /// What the container runtime says.
+        error: String,
+    },
+}
+
+#[derive(Default)]
+struct Table {
+    /// Later entries win.
+    behaviours: Vec<(String, Behaviour)>,
+    logs: Vec<(String, String)>,
+}
+
+/// Behaviours by image. Cloning shares it; a change takes effect at once, also for what runs.
+#[derive(Clone, Default)]
+pub struct Images {
+    table: Arc<Mutex<Table>>,
+    wake: Arc<Notify>,
+}
+
+impl Images {
+    pub(crate) fn new(wake: Arc<Notify>) -> Self {
+        Self { table: Arc::default(), wake }
+    }
+
+    /// From now on containers whose image reference contains `part` behave so.
+    pub fn set(&self, part: impl Into<String>, behaviour: Behaviour) {
+        let part = part.into();
+        let mut table = locked(&self.table);
+        table.behaviours.retain(|(known, _)| *known != part);
+        table.behaviours.push((part, behaviour));
+        drop(table);
+        self.wake.notify_one();
+    }
+
+    /// Containers whose image reference contains `part` behave as if it had never been set.
+    pub fn unset(&self, part: &str) {
+        locked(&self.table).behaviours.retain(|(known, _)| known != part);
+        self.wake.notify_one();
+    }
+
+    /// What a container of this image does; [`Behaviour::Runs`] unless said otherwise.
+    #[must_use]
+    pub fn get(&self, image: &str) -> Behaviour {
+        let table = locked(&self.table);
+        let found = table.behaviours.iter().rev().find(|(part, _)| image.contains(part.as_str()));
+        found.map_or(Behaviour::Runs, |(_, behaviour)| behaviour.clone())
+    }
+
+    /// What a container whose image reference contains `part` writes when it starts.
+    pub fn set_log(&self, part: impl Into<String>, text: impl Into<String>) {
+        locked(&self.table).logs.push((part.into(), text.into()));
+    }
+
+    pub(super) fn log(&self, image: &str) -> String {
+        let table = locked(&self.table);
+        let found = table.logs.iter().rev().find(|(part, _)| image.contains(part.as_str()));
+        found.map(|(_, text)| text.clone()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,223 @@
+//! The kubelets: nodes that register and renew their leases, and pods that go through their lives as
+//! their images say.
+//!
+//! A container's life is a small state machine ([`container`]) moved by time alone; a pod's status is
+//! rendered from its containers ([`pod`]); only this file talks to the API. Events and states are those
+//! of kubelet 1.37.
+
+mod container;
+mod images;
+mod logs;
+mod node;
+mod pod;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::Value;
+
+use crate::controllers::{Context, Controller, Key, Note, Seen, key_of};
+use crate::store::{GroupResource, Meta, Object, Preconditions, Store};
+use container::Said;
+use pod::Run;
+
+pub use images::{Behaviour, Images};
+pub use logs::ContainerLogs;
+pub use node::{NodeShape, Nodes};
+
+const COMPONENT: &str = "kubelet";
+
+/// Every kubelet of the cluster. Keys are pods (with a namespace) and nodes (without).
+pub(crate) struct Kubelets {
+    nodes: Nodes,
+    images: Images,
+    logs: ContainerLogs,
+    runs: BTreeMap<Key, Run>,
+    addresses: u32,
+    /// Images that a node has: a second container starts without pulling.
+    pulled: std::collections::BTreeSet<(String, String)>,
+}
+
+fn pods() -> GroupResource {
+    GroupResource::new("", "pods")
+}
+
+fn nodes() -> GroupResource {
+    GroupResource::new("", "nodes")
+}
+
+impl Kubelets {
+    pub(crate) fn new(nodes: Nodes, images: Images, logs: ContainerLogs) -> Self {
+        Self {
+            nodes,
+            images,
+            logs,
+            runs: BTreeMap::new(),
+            addresses: 0,
+            pulled: std::collections::BTreeSet::new(),
+        }
+    }
+
+    fn reconcile_node(&mut self, context: &mut Context<'_>, name: &str) {
+        let Some(node) = context.store.get(&nodes(), "", name) else {
+            self.nodes.forget(name);
+            self.pulled.retain(|(node, _)| node != name);
+            node::release_lease(context.store, name);
+            return;
+        };
+        let said = self.nodes.write_status(context.store, &node);
+        for (kind, reason, message) in said {
+            let note =
+                Note { component: COMPONENT, host: name, kind, reason, message: &message, field_path: "" };
+            context.recorder.note(&node, &note);
+        }
+        node::renew_lease(context, &node);
+    }
+
+    fn reconcile_pod(&mut self, context: &mut Context<'_>, key: &Key) {
+        let store = context.store;
+        let pod = store.get(&pods(), &key.0, &key.1);
+        let stale = |run: &Run| pod.as_ref().is_none_or(|pod| pod.uid() != run.uid());
+        if self.runs.get(key).is_some_and(stale) {
+            self.runs.remove(key);
+            self.logs.forget(&key.0, &key.1);
+        }
+        let Some(pod) = pod else { return };
+        let node_name = pod["spec"]["nodeName"].as_str().unwrap_or_default();
+        let Some(node) = store.get(&nodes(), "", node_name).filter(|_| !node_name.is_empty()) else { return };
+        if pod.is_terminating() {
+            self.stop(context, &pod, node_name);
+            return;
+        }
+        let network = pod["spec"]["hostNetwork"] == true;
+        let ready = self.nodes.is_ready(node_name);
+        if !ready && !network && !self.runs.contains_key(key) {
+            let message = format!("network is not ready: {}", self.nodes.trouble(node_name));
+            let note = Note {
+                component: COMPONENT,
+                host: node_name,
+                kind: "Warning",
+                reason: "NetworkNotReady",
+                message: &message,
+                field_path: "",
+            };
+            context.recorder.note(&pod, &note);
+            return;
+        }
+        let run = match self.runs.get_mut(key) {
+            Some(run) => run,
+            None => {
+                let host = node::internal_ip(&node);
+                let ip = if network {
+                    host.clone()
+                } else {
+                    self.addresses += 1;
+                    pod_ip(self.addresses)
+                };
+                self.runs.entry(key.clone()).or_insert(Run::new(&pod, ip, host, context.now()))
+            }
+        };
+        let mut said = Vec::new();
+        let next = run.advance(&pod, &self.images, &mut self.pulled, context.now(), &mut said);
+        for Said { container, kind, reason, message, log } in said {
+            if let Some((text, previous_ended)) = log {
+                self.logs.write(&key.0, &key.1, &container, context.now(), &text, previous_ended);
+            }
+            if reason.is_empty() {
+                continue;
+            }
+            let field = if run.is_init(&container) { "initContainers" } else { "containers" };
+            let path = format!("spec.{field}{{{container}}}");
+            let note = Note {
+                component: COMPONENT,
+                host: node_name,
+                kind,
+                reason,
+                message: &message,
+                field_path: &path,
+            };
+            context.recorder.note(&pod, &note);
+        }
+        if let Some(next) = next {
+            context.again_at(next);
+        }
+        // A node that is not ready has had its pods marked so, and the kubelet does not say otherwise
+        // until it is ready again.
+        if let Some(status) = run.status_to_write(&pod, ready, &context.clock) {
+            context.set_status(&pods(), key, &status);
+        }
+    }
+
+    fn stop(&mut self, context: &mut Context<'_>, pod: &Object, node: &str) {
+        let key = key_of(pod);
+        let running = self.runs.remove(&key).map(|run| run.running()).unwrap_or_default();
+        for (container, field) in running {
+            let note = Note {
+                component: COMPONENT,
+                host: node,
+                kind: "Normal",
+                reason: "Killing",
+                message: &format!("Stopping container {container}"),
+                field_path: &format!("spec.{field}{{{container}}}"),
+            };
+            context.recorder.note(pod, &note);
+        }
+        self.logs.forget(&key.0, &key.1);
+        let same = Preconditions { uid: Some(pod.uid().to_owned()), resource_version: None };
+        // Finalizers may still hold it; then it stays, with its containers gone.
+        let _ = context.store.delete(&pods(), &key.0, &key.1, &same, 0);
+    }
+}
+
+fn pod_ip(number: u32) -> String {
+    format!("10.0.{}.{}", 64 + (number / 250) % 192, 1 + number % 250)
+}
+
+impl Controller for Kubelets {
+    fn concerns(&mut self, store: &Store, resource: &GroupResource, change: &Seen<'_>) -> Vec<Key> {
+        match (resource.group.as_str(), resource.resource.as_str()) {
+            ("", "nodes") => {
+                let mut keys = vec![key_of(change.object)];
+                if change.deleted || change.previous.is_none() {
+                    keys.extend(pods_on(store, change.object.name()));
+                }
+                keys
+            }
+            ("", "pods")
+                if change.object["spec"]["nodeName"].as_str().is_some_and(|node| !node.is_empty()) =>
+            {
+                vec![key_of(change.object)]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn woken(&mut self, store: &Store) -> Vec<Key> {
+        let nodes = store.list(&nodes(), None).0;
+        let pods = store.list(&pods(), None).0;
+        nodes.iter().chain(&pods).map(|object| key_of(object)).collect()
+    }
+
+    fn reconcile(&mut self, context: &mut Context<'_>, key: &Key) {
+        if key.0.is_empty() {
+            self.reconcile_node(context, &key.1);
+        } else {
+            self.reconcile_pod(context, key);
+        }
+    }
+}
+
+fn pods_on(store: &Store, node: &str) -> Vec<Key> {
+    let (pods, _) = store.list(&pods(), None);
+    pods.iter().filter(|pod| pod["spec"]["nodeName"] == node).map(|pod| key_of(pod)).collect()
+}
+
+/// A value shared between the model and those who set it.
+fn locked<T>(mutex: &Arc<Mutex<T>>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The containers of a list of a pod's spec.
+fn containers<'a>(pod: &'a Value, list: &str) -> impl Iterator<Item = &'a Value> {
+    pod["spec"][list].as_array().into_iter().flatten()
+}
