@@ -1,0 +1,74 @@
+//! Answering a call by a stand-in.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::stops::Stops;
+use super::{Answer, Ending, say};
+use crate::plan::Plan;
+use crate::record::Route;
+use crate::{Invocation, Output};
+
+/// Answers, and writes the answer to our own streams.
+pub(super) async fn run(
+    tool: &str,
+    argv: &[String],
+    env: &BTreeMap<String, String>,
+    plan: &Plan,
+    dir: Option<&Path>,
+    stops: &mut Stops,
+) -> Answer {
+    let answer = silent(tool, argv, env, plan, dir, stops).await;
+    say(&answer.stdout, &answer.stderr);
+    answer
+}
+
+/// Answers without a word to our own streams.
+pub(super) async fn silent(
+    tool: &str,
+    argv: &[String],
+    env: &BTreeMap<String, String>,
+    plan: &Plan,
+    dir: Option<&Path>,
+    stops: &mut Stops,
+) -> Answer {
+    let answer = |ending, output: Output| Answer {
+        ending,
+        stdout: output.stdout,
+        stderr: output.stderr,
+        route: Route::StandIn,
+        fault: None,
+    };
+    tokio::select! {
+        biased;
+        number = stops.next() => answer(Ending::Signal(number), Output::default()),
+        output = dispatch(tool, argv, env, plan, dir) => answer(Ending::Exit(output.code), output),
+    }
+}
+
+async fn dispatch(
+    tool: &str,
+    argv: &[String],
+    env: &BTreeMap<String, String>,
+    plan: &Plan,
+    dir: Option<&Path>,
+) -> Output {
+    let invocation = Invocation { args: argv.to_vec(), env: env.clone(), stdin: stdin_if_read(argv).await };
+    let _ = (&invocation, plan, dir);
+    Output::fail(
+        127,
+        format!(
+            "interposed {tool}: there is no stand-in for {tool}; name the real one in the plan's \
+             tools.{tool}.real"
+        ),
+    )
+}
+
+/// Standard input, when the arguments say that the tool reads it.
+async fn stdin_if_read(argv: &[String]) -> String {
+    if !argv.iter().any(|a| a == "-" || a.ends_with("=-") || a == "--password-stdin") {
+        return String::new();
+    }
+    let read = tokio::task::spawn_blocking(|| std::io::read_to_string(std::io::stdin())).await;
+    read.ok().and_then(Result::ok).unwrap_or_default()
+}
