@@ -6,6 +6,7 @@
 //! paused clock.
 
 pub mod front;
+pub mod helm;
 pub mod mutates;
 pub mod plan;
 pub mod record;

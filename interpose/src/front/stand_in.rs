@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::watch;
 
 use super::stops::Stops;
 use super::{Answer, Ending, say};
 use crate::plan::Plan;
 use crate::record::Route;
-use crate::{Invocation, Output};
+use crate::{Invocation, Output, helm};
 
 /// Answers, and writes the answer to our own streams.
 pub(super) async fn run(
@@ -39,10 +42,22 @@ pub(super) async fn silent(
         route: Route::StandIn,
         fault: None,
     };
+    let (stop, stopping) = watch::channel(false);
+    let work = dispatch(tool, argv, env, plan, dir, stopping);
+    tokio::pin!(work);
+    let number = tokio::select! {
+        biased;
+        number = stops.next() => number,
+        output = &mut work => return answer(Ending::Exit(output.code), output),
+    };
+    // Helm marks its release as failed before it ends; the others just end.
+    if tool != "helm" || stop.send(true).is_err() {
+        return answer(Ending::Signal(number), Output::default());
+    }
     tokio::select! {
         biased;
+        output = &mut work => answer(Ending::Exit(output.code), output),
         number = stops.next() => answer(Ending::Signal(number), Output::default()),
-        output = dispatch(tool, argv, env, plan, dir) => answer(Ending::Exit(output.code), output),
     }
 }
 
@@ -52,16 +67,24 @@ async fn dispatch(
     env: &BTreeMap<String, String>,
     plan: &Plan,
     dir: Option<&Path>,
+    stopping: watch::Receiver<bool>,
 ) -> Output {
     let invocation = Invocation { args: argv.to_vec(), env: env.clone(), stdin: stdin_if_read(argv).await };
-    let _ = (&invocation, plan, dir);
-    Output::fail(
-        127,
-        format!(
-            "interposed {tool}: there is no stand-in for {tool}; name the real one in the plan's \
-             tools.{tool}.real"
+    let _ = (plan, dir);
+    match tool {
+        "helm" => {
+            let now = Arc::new(jiff::Timestamp::now);
+            let world = helm::World { access: helm::Access::Kubeconfig, now, stop: Some(stopping) };
+            helm::run(&invocation, &world).await
+        }
+        _ => Output::fail(
+            127,
+            format!(
+                "interposed {tool}: there is no stand-in for {tool}; name the real one in the plan's \
+                 tools.{tool}.real"
+            ),
         ),
-    )
+    }
 }
 
 /// Standard input, when the arguments say that the tool reads it.
