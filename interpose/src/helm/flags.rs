@@ -325,6 +325,11 @@ impl Line {
         if (least..=most).contains(&count) || self.is("help") {
             return Ok(());
         }
+        if self.command.name == "install" && count == 1 {
+            return Err(Failure::said(
+                "INSTALLATION FAILED: must either provide a name or specify --generate-name",
+            ));
+        }
         let needs = match (least, most) {
             (0, 0) => "accepts no arguments".to_owned(),
             (least, most) if least == most => {

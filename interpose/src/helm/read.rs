@@ -22,8 +22,9 @@ impl Session<'_> {
         let name = self.line.word(0).to_owned();
         let revision = self.line.number("revision", 0)?;
         let mut release = self.storage().get(&name, revision).await?;
-        // Helm leaves the chart out of what it shows.
+        // Helm 3 leaves the chart out of what it shows, and does not know of apply methods.
         release.chart = None;
+        release.apply_method = None;
         self.print(&release)
     }
 
