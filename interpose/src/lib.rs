@@ -5,6 +5,10 @@
 //! stand-ins are functions of this library, so that they also run inside another process, on a
 //! paused clock.
 
+pub mod aws;
+pub mod cloud;
+mod cluster;
+pub mod eksctl;
 pub mod front;
 pub mod helm;
 pub mod mutates;

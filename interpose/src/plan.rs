@@ -31,8 +31,27 @@ pub struct Plan {
     /// Kubeconfig with administrator's rights, for what eksctl and aws do on a user's behalf:
     /// making nodes, writing a kubeconfig.
     pub admin_kubeconfig: Option<PathBuf>,
-    /// The one cluster that the account holds.
+    /// The one cluster that the account holds, or would hold.
     pub cluster: ClusterIdentity,
+    /// What EKS has and does.
+    pub eks: Eks,
+}
+
+/// What EKS has before the installer starts, and how well it does what it is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Eks {
+    /// Whether the cluster is there before anybody creates it; `None` = it is when its identity has
+    /// an endpoint.
+    pub exists: Option<bool>,
+    /// Status of a cluster that is there: `ACTIVE` unless said otherwise.
+    pub status: Option<String>,
+    /// Kubernetes version of a cluster that is there, `1.37` unless said otherwise.
+    pub version: Option<String>,
+    /// Node groups of a cluster that is there: name and desired size.
+    pub node_groups: BTreeMap<String, u32>,
+    /// How many of the nodes asked for join the cluster; `None` = all.
+    pub joining: Option<u32>,
 }
 
 /// How one tool is carried out.

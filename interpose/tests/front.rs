@@ -201,6 +201,20 @@ fn still_runs(pid: i32) -> bool {
 }
 
 #[test]
+fn a_stand_in_answers_when_the_plan_names_no_real_tool() {
+    let bench = Bench::new();
+    let output = bench.call("aws sts get-caller-identity --query Account --output text");
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), "111122223333\n"));
+    let output = bench.call("helm version --short");
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), "v3.22.0\n"));
+    let seen: Vec<_> = bench.calls().into_iter().map(|c| (c.tool, c.route, c.mutating)).collect();
+    assert_eq!(
+        seen,
+        [("aws".into(), Some(Route::StandIn), false), ("helm".into(), Some(Route::StandIn), false)]
+    );
+}
+
+#[test]
 fn kubectl_has_no_stand_in_and_says_what_to_do() {
     let output = Bench::new().call("kubectl get nodes");
     assert_eq!(output.status.code(), Some(127));

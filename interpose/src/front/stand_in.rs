@@ -8,9 +8,10 @@ use tokio::sync::watch;
 
 use super::stops::Stops;
 use super::{Answer, Ending, say};
+use crate::cloud::Cloud;
 use crate::plan::Plan;
 use crate::record::Route;
-use crate::{Invocation, Output, helm};
+use crate::{Invocation, Output, aws, eksctl, helm};
 
 /// Answers, and writes the answer to our own streams.
 pub(super) async fn run(
@@ -70,8 +71,9 @@ async fn dispatch(
     stopping: watch::Receiver<bool>,
 ) -> Output {
     let invocation = Invocation { args: argv.to_vec(), env: env.clone(), stdin: stdin_if_read(argv).await };
-    let _ = (plan, dir);
     match tool {
+        "eksctl" => eksctl::run(&invocation, &Cloud::of(plan, dir)).await,
+        "aws" => aws::run(&invocation, &Cloud::of(plan, dir)).await,
         "helm" => {
             let now = Arc::new(jiff::Timestamp::now);
             let world = helm::World { access: helm::Access::Kubeconfig, now, stop: Some(stopping) };

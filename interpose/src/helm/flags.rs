@@ -466,7 +466,7 @@ fn find(args: &[String]) -> Result<(&'static Command, Vec<String>), Failure> {
 }
 
 /// Go's durations: `10m`, `1h30m`, `1.5s`, `300ms`, `0`.
-pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
+pub(crate) fn duration(text: &str) -> Result<Duration, &'static str> {
     if text == "0" {
         return Ok(Duration::ZERO);
     }

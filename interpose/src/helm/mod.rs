@@ -4,12 +4,10 @@
 //! same code serves the executable and a whole installation on a paused clock. It installs the charts
 //! of its own catalogue only; a chart of one's own needs the real Helm.
 
-mod api;
 mod change;
 mod chart;
 mod connect;
 mod flags;
-mod kinds;
 mod objects;
 mod read;
 mod release;
@@ -20,6 +18,8 @@ mod undo;
 mod values;
 mod wait;
 
+pub(crate) use flags::duration;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -29,6 +29,7 @@ use tokio::sync::watch;
 pub use release::{Info, Release, Status};
 pub use seed::{Seed, Seeded, karpenter_release};
 
+use crate::cluster::{Api, ApiError};
 use crate::{Invocation, Output};
 
 /// What Helm finds around it.
@@ -80,7 +81,7 @@ impl Failure {
         Self::Said(words.into())
     }
 
-    fn api(error: api::ApiError) -> Self {
+    fn api(error: ApiError) -> Self {
         Self::Said(error.to_string())
     }
 
@@ -116,7 +117,7 @@ struct Session<'a> {
     world: &'a World,
     invocation: &'a Invocation,
     line: flags::Line,
-    api: api::Api,
+    api: Api,
     namespace: String,
     out: String,
     err: String,

@@ -7,7 +7,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Failure;
-use super::api::{Api, ApiError, Place};
+use crate::cluster::{Api, ApiError, Place};
 
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 const RELEASE_NAME: &str = "meta.helm.sh/release-name";

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::release::{Info, Release, Status};
 use super::{chart, objects, storage, values};
+use crate::cluster::{Api, Place};
 
 /// What an earlier installation of Karpenter left behind.
 #[derive(Debug, Clone, PartialEq)]
@@ -161,12 +162,11 @@ impl Seeded {
     /// # Errors
     /// The API refused one of the objects, other than by saying that it is there already; in its words.
     pub async fn plant(&self, client: kube::Client) -> Result<(), String> {
-        let api = super::api::Api::new(client, "https://cluster.local");
+        let api = Api::new(client, "https://cluster.local", super::connect::AGENT);
         let namespace = self.newest().map_or("default", |it| it.namespace.as_str());
         for object in self.crds.iter().chain(&self.secrets).chain(&self.objects) {
             let described = || format!("{} {}", object["kind"], object["metadata"]["name"]);
-            let place =
-                super::api::Place::of(&api, object, namespace).await.map_err(|error| error.to_string())?;
+            let place = Place::of(&api, object, namespace).await.map_err(|error| error.to_string())?;
             let made =
                 api.create(&place.api_version, &place.resource, place.namespace.as_deref(), object).await;
             match made {

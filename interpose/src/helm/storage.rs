@@ -15,8 +15,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::Failure;
-use super::api::{Api, ApiError};
 use super::release::{Release, Status};
+use crate::cluster::{Api, ApiError};
 
 /// Type of the storage Secret.
 pub const SECRET_TYPE: &str = "helm.sh/release.v1";

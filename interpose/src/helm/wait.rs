@@ -7,14 +7,12 @@
 
 use std::time::Duration;
 
-use http_body_util::BodyExt as _;
-use kube::client::Body;
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Failure;
-use super::api::{Api, ApiError};
 use super::objects::Item;
+use crate::cluster::{Api, ApiError, Changes};
 
 /// Helm's interval.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -33,7 +31,7 @@ pub(super) async fn ready(
     timeout: Duration,
 ) -> Result<(), Failure> {
     let look = async {
-        let mut bell = Bell::new(api, namespace).await;
+        let mut bell = bell(api, namespace).await;
         let mut failures = vec![0_u32; items.len()];
         'looks: loop {
             for (item, failed) in items.iter().zip(&mut failures) {
@@ -41,7 +39,7 @@ pub(super) async fn ready(
                     Ok(true) => *failed = 0,
                     Ok(false) => {
                         *failed = 0;
-                        bell.ring().await;
+                        bell.next(INTERVAL).await;
                         continue 'looks;
                     }
                     Err(error) if error.passing() && *failed < PATIENCE => {
@@ -66,13 +64,13 @@ pub(super) async fn gone(
     timeout: Duration,
 ) -> Result<(), Failure> {
     let look = async {
-        let mut bell = Bell::new(api, namespace).await;
+        let mut bell = bell(api, namespace).await;
         'looks: loop {
             for item in items {
                 match item.live(api).await {
                     Err(error) if error.code() == Some(404) => {}
                     Ok(_) => {
-                        bell.ring().await;
+                        bell.next(INTERVAL).await;
                         continue 'looks;
                     }
                     Err(error) => return Err(Failure::api(error)),
@@ -93,41 +91,9 @@ async fn within(timeout: Duration, work: impl Future<Output = Result<(), Failure
     }
 }
 
-/// Rings when something may have changed: a watch has news, or two seconds are over.
-struct Bell {
-    watches: Vec<Body>,
-}
-
-impl Bell {
-    async fn new(api: &Api, namespace: &str) -> Self {
-        let mut watches = Vec::new();
-        for resource in ["replicasets", "deployments"] {
-            watches.extend(api.watch("apps/v1", resource, namespace).await);
-        }
-        Self { watches }
-    }
-
-    async fn ring(&mut self) {
-        let mut ended = None;
-        if self.watches.is_empty() {
-            tokio::time::sleep(INTERVAL).await;
-            return;
-        }
-        let news = futures::future::select_all(self.watches.iter_mut().map(|body| Box::pin(body.frame())));
-        tokio::select! {
-            biased;
-            (frame, index, _) = news => {
-                if !matches!(frame, Some(Ok(_))) {
-                    ended = Some(index);
-                }
-            }
-            () = tokio::time::sleep(INTERVAL) => {}
-        }
-        if let Some(index) = ended {
-            // A watch that has ended rings no more; the interval remains.
-            drop(self.watches.remove(index));
-        }
-    }
+async fn bell(api: &Api, namespace: &str) -> Changes {
+    let namespace = Some(namespace);
+    Changes::of(api, &[("apps/v1", "replicasets", namespace), ("apps/v1", "deployments", namespace)]).await
 }
 
 async fn is_ready(api: &Api, item: &Item) -> Result<bool, ApiError> {

@@ -137,7 +137,7 @@ impl Chart {
         let version = self.metadata["version"].as_str().unwrap_or_default();
         let context = Context { release, namespace, version, values };
         let mut objects = (self.render)(&context).map_err(Failure::said)?;
-        objects.sort_by_key(|(_, object)| super::kinds::rank(object["kind"].as_str().unwrap_or("")));
+        objects.sort_by_key(|(_, object)| crate::cluster::rank(object["kind"].as_str().unwrap_or("")));
         let documents = objects.iter().map(|(file, object)| {
             format!("---\n# Source: {}/templates/{file}\n{}", self.name(), yaml(object))
         });

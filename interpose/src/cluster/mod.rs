@@ -4,27 +4,37 @@
 //! a refused connection, an unauthorised client or a busy server are those of client-go, and so is
 //! its one habit of trying again: an answer with `Retry-After` is retried, up to ten times.
 
+mod changes;
+mod kinds;
+mod kubeconfig;
+mod place;
+
 use std::time::Duration;
 
 use http::{Method, Request, StatusCode};
 use kube::client::Body;
 use serde_json::Value;
 
-use super::kinds;
+pub(crate) use changes::Changes;
+pub(crate) use kinds::rank;
+pub(crate) use kubeconfig::{client, merged};
+pub(crate) use place::Place;
 
 /// Times that client-go repeats a request whose answer carries `Retry-After`.
 const RETRIES: u32 = 10;
 
 /// A cluster, as Helm reaches it.
-pub(super) struct Api {
+pub(crate) struct Api {
     client: kube::Client,
     /// URL of the server, for error texts.
     server: String,
+    /// Who asks.
+    agent: &'static str,
 }
 
 /// A request that failed.
 #[derive(Debug, Clone, thiserror::Error)]
-pub(super) enum ApiError {
+pub(crate) enum ApiError {
     /// The server answered with an error.
     #[error("{message}")]
     Status { code: u16, reason: String, message: String },
@@ -35,7 +45,7 @@ pub(super) enum ApiError {
 
 impl ApiError {
     /// HTTP status of the answer, if there was one.
-    pub(super) fn code(&self) -> Option<u16> {
+    pub(crate) fn code(&self) -> Option<u16> {
         match self {
             Self::Status { code, .. } => Some(*code),
             Self::NoAnswer(_) => None,
@@ -43,29 +53,29 @@ impl ApiError {
     }
 
     /// Whether the server said that the object is there already.
-    pub(super) fn already_exists(&self) -> bool {
+    pub(crate) fn already_exists(&self) -> bool {
         matches!(self, Self::Status { reason, .. } if reason == "AlreadyExists")
     }
 
     /// Whether Helm's wait carries on after it.
-    pub(super) fn passing(&self) -> bool {
+    pub(crate) fn passing(&self) -> bool {
         self.code().is_none_or(|code| code == 429 || (code >= 500 && code != 501))
     }
 }
 
 impl Api {
     /// Requests go through this client; the URL only appears in error texts.
-    pub(super) fn new(client: kube::Client, server: impl Into<String>) -> Self {
-        Self { client, server: server.into() }
+    pub(crate) fn new(client: kube::Client, server: impl Into<String>, agent: &'static str) -> Self {
+        Self { client, server: server.into(), agent }
     }
 
     /// `/version`, by which Helm sees whether the cluster can be reached.
-    pub(super) async fn version(&self) -> Result<(), ApiError> {
+    pub(crate) async fn version(&self) -> Result<(), ApiError> {
         self.raw(Method::GET, "/version", None, None, None).await.map(drop)
     }
 
     /// One object.
-    pub(super) async fn get(
+    pub(crate) async fn get(
         &self,
         api_version: &str,
         resource: &str,
@@ -77,7 +87,7 @@ impl Api {
     }
 
     /// The objects of a kind, of one namespace or of all.
-    pub(super) async fn list(
+    pub(crate) async fn list(
         &self,
         api_version: &str,
         resource: &str,
@@ -96,7 +106,7 @@ impl Api {
     }
 
     /// Makes an object.
-    pub(super) async fn create(
+    pub(crate) async fn create(
         &self,
         api_version: &str,
         resource: &str,
@@ -108,7 +118,7 @@ impl Api {
     }
 
     /// Replaces an object.
-    pub(super) async fn replace(
+    pub(crate) async fn replace(
         &self,
         api_version: &str,
         resource: &str,
@@ -121,7 +131,7 @@ impl Api {
     }
 
     /// Merges a patch into an object.
-    pub(super) async fn merge(
+    pub(crate) async fn merge(
         &self,
         api_version: &str,
         resource: &str,
@@ -135,7 +145,7 @@ impl Api {
     }
 
     /// Deletes an object, with this propagation policy if one is given.
-    pub(super) async fn delete(
+    pub(crate) async fn delete(
         &self,
         api_version: &str,
         resource: &str,
@@ -152,7 +162,7 @@ impl Api {
     }
 
     /// Discovery of one group and version: plural and scope by kind.
-    pub(super) async fn discover(&self, api_version: &str) -> Result<Vec<Value>, ApiError> {
+    pub(crate) async fn discover(&self, api_version: &str) -> Result<Vec<Value>, ApiError> {
         let path = format!("{}/{api_version}", root(api_version));
         let mut list = self.raw(Method::GET, &path, None, None, None).await?;
         match list["resources"].take() {
@@ -162,9 +172,14 @@ impl Api {
     }
 
     /// A watch of a collection from now on, as bytes that say that something happened.
-    pub(super) async fn watch(&self, api_version: &str, resource: &str, namespace: &str) -> Option<Body> {
-        let path = path(api_version, resource, Some(namespace), None) + "?watch=true&timeoutSeconds=3600";
-        let request = request(Method::GET, &path, None, None)?;
+    pub(crate) async fn watch(
+        &self,
+        api_version: &str,
+        resource: &str,
+        namespace: Option<&str>,
+    ) -> Option<Body> {
+        let path = path(api_version, resource, namespace, None) + "?watch=true&timeoutSeconds=3600";
+        let request = request(self.agent, Method::GET, &path, None, None)?;
         let response = self.client.send(request).await.ok()?;
         response.status().is_success().then(|| response.into_body())
     }
@@ -180,7 +195,7 @@ impl Api {
         let mut tries = 0;
         loop {
             let lost = |error: &dyn std::error::Error| ApiError::NoAnswer(self.words(&method, path, error));
-            let request = request(method.clone(), path, body, content)
+            let request = request(self.agent, method.clone(), path, body, content)
                 .ok_or_else(|| ApiError::NoAnswer(format!("invalid request path {path}")))?;
             let response = self.client.send(request).await.map_err(|error| lost(&error))?;
             let status = response.status();
@@ -234,12 +249,18 @@ impl Api {
     }
 }
 
-fn request(method: Method, path: &str, body: Option<&Value>, content: Option<&str>) -> Option<Request<Body>> {
+fn request(
+    agent: &str,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+    content: Option<&str>,
+) -> Option<Request<Body>> {
     let mut request = Request::builder()
         .method(method)
         .uri(path)
         .header("accept", "application/json")
-        .header("user-agent", concat!("Helm/3.22 (interpose ", env!("CARGO_PKG_VERSION"), ")"));
+        .header("user-agent", agent);
     let bytes = match body {
         Some(value) => {
             request = request.header("content-type", content.unwrap_or("application/json"));
@@ -316,49 +337,5 @@ fn go_json(bytes: &[u8], error: &serde_json::Error) -> String {
         }
         Some(_) if error.is_eof() => "unexpected end of JSON input".into(),
         Some(_) => error.to_string(),
-    }
-}
-
-/// An object's place in the API.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) api_version: String,
-    pub(super) resource: String,
-    pub(super) namespace: Option<String>,
-    pub(super) kind: String,
-    pub(super) name: String,
-}
-
-impl Place {
-    /// Finds the place of an object; objects without a namespace of their own go into `namespace`.
-    pub(super) async fn of(api: &Api, object: &Value, namespace: &str) -> Result<Self, ApiError> {
-        let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
-        let (api_version, kind) = (text(&object["apiVersion"]), text(&object["kind"]));
-        let name = text(&object["metadata"]["name"]);
-        let (resource, namespaced) = match kinds::known(&api_version, &kind) {
-            Some((resource, namespaced)) => (resource.to_owned(), namespaced),
-            None => {
-                let missing = || ApiError::Status {
-                    code: 404,
-                    reason: "NotFound".into(),
-                    message: format!(
-                        "resource mapping not found for name: \"{name}\" namespace: \"\" from \"\": no matches for kind \"{kind}\" in version \"{api_version}\"\nensure CRDs are installed first"
-                    ),
-                };
-                let resources = match api.discover(&api_version).await {
-                    Ok(resources) => resources,
-                    Err(error) if error.code() == Some(404) => return Err(missing()),
-                    Err(error) => return Err(error),
-                };
-                let found = resources.iter().find(|it| {
-                    it["kind"] == kind.as_str() && !it["name"].as_str().unwrap_or("/").contains('/')
-                });
-                let found = found.ok_or_else(missing)?;
-                (text(&found["name"]), found["namespaced"] == true)
-            }
-        };
-        let own = object["metadata"]["namespace"].as_str().map(str::to_owned);
-        let namespace = namespaced.then(|| own.unwrap_or_else(|| namespace.to_owned()));
-        Ok(Self { api_version, resource, namespace, kind, name })
     }
 }

@@ -41,6 +41,6 @@ pub(super) fn known(api_version: &str, kind: &str) -> Option<(&'static str, bool
 }
 
 /// Place of a kind in Helm's order of installation; unknown kinds come last.
-pub(super) fn rank(kind: &str) -> usize {
+pub(crate) fn rank(kind: &str) -> usize {
     KINDS.iter().position(|it| it.0 == kind).unwrap_or(KINDS.len())
 }
