@@ -35,6 +35,17 @@ pub struct Plan {
     pub cluster: ClusterIdentity,
     /// What EKS has and does.
     pub eks: Eks,
+    /// What chart registries do.
+    pub registry: Registry,
+}
+
+/// What chart registries do to the Helm stand-in.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Registry {
+    /// Hosts for which an expired token is stored: they answer 403 until `helm registry logout` or
+    /// `login` of that host, which a mere retry does not replace.
+    pub expired_tokens: Vec<String>,
 }
 
 /// What EKS has before the installer starts, and how well it does what it is asked for.

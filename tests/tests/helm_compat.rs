@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use interpose::Invocation;
-use interpose::helm::{self, Access, World};
+use interpose::helm::{self, Access, Credentials, World};
 use kubesim::transport::{Server, User};
 use kubesim::{Cluster, Config};
 use serde_json::Value;
@@ -91,7 +91,12 @@ impl Stage {
     async fn ours(&self, line: &str) -> Said {
         let args = line.split_whitespace().map(Into::into).collect();
         let invocation = Invocation { args, env: self.env(), stdin: String::new() };
-        let world = World { access: Access::Kubeconfig, now: Arc::new(jiff::Timestamp::now), stop: None };
+        let world = World {
+            access: Access::Kubeconfig,
+            now: Arc::new(jiff::Timestamp::now),
+            stop: None,
+            credentials: Credentials::default(),
+        };
         let output = helm::run(&invocation, &world).await;
         Said { code: output.code, stdout: output.stdout, stderr: output.stderr }
     }

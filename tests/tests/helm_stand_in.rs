@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use interpose::helm::{self, Release, Seed, Status, World, karpenter_release, storage};
+use interpose::helm::{self, Credentials, Release, Seed, Status, World, karpenter_release, storage};
 use interpose::{Invocation, Output};
 use kubesim::kubelet::Behaviour;
 use kubesim::store::GroupResource;
@@ -358,4 +358,35 @@ async fn a_helm_that_is_told_to_stop_leaves_a_failed_release() {
     assert!(output.stdout.ends_with("Release karpenter has been cancelled.\n"), "{output:?}");
     assert_eq!(output.stderr.lines().last(), Some("Error: context canceled"));
     assert_eq!(stage.revisions(), [(1, Status::Failed)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expired_token_is_refused_until_it_is_thrown_away() {
+    let mut stage = Stage::new().await;
+    stage.world.credentials = Credentials::expired(&["public.ecr.aws".to_owned()]);
+    for _ in 0..2 {
+        assert_eq!(
+            stage.fails(REPAIR).await,
+            "Error: unexpected status from HEAD request to https://public.ecr.aws/v2/karpenter/karpenter/manifests/1.8.3: 403 Forbidden"
+        );
+    }
+    assert!(stage.revisions().is_empty());
+    let output = stage.helm("registry logout public.ecr.aws").await;
+    assert_eq!((output.code, output.stderr.as_str()), (0, "Removing login credentials for public.ecr.aws\n"));
+    stage.ok(REPAIR).await;
+    assert_eq!(stage.revisions(), [(1, Status::Deployed)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn definitions_that_nobody_owns_are_refused_to_the_chart_that_holds_them() {
+    let stage = Stage::new().await;
+    let install = format!("upgrade --install karpenter-crd {CHART}-crd -n kube-system");
+    stage.ok(REPAIR).await;
+    let words = stage.fails(&install).await;
+    assert!(words.contains("exists and cannot be imported into the current release: invalid ownership metadata; label validation error: missing key \"app.kubernetes.io/managed-by\""), "{words}");
+    let other = Stage::new().await;
+    other.ok(&install).await;
+    // The main chart leaves those that are there alone.
+    other.ok(REPAIR).await;
+    assert_eq!(other.json("list -n kube-system -o json").await.as_array().unwrap().len(), 2);
 }

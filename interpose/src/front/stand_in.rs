@@ -51,8 +51,10 @@ pub(super) async fn silent(
         number = stops.next() => number,
         output = &mut work => return answer(Ending::Exit(output.code), output),
     };
-    // Helm marks its release as failed before it ends; the others just end.
-    if tool != "helm" || stop.send(true).is_err() {
+    // Helm marks the release that it installs or upgrades as failed before it ends; all else just ends.
+    let words = crate::mutates::words(tool, argv);
+    let marks = tool == "helm" && matches!(words.first(), Some(&("install" | "upgrade")));
+    if !marks || stop.send(true).is_err() {
         return answer(Ending::Signal(number), Output::default());
     }
     tokio::select! {
@@ -76,7 +78,13 @@ async fn dispatch(
         "aws" => aws::run(&invocation, &Cloud::of(plan, dir)).await,
         "helm" => {
             let now = Arc::new(jiff::Timestamp::now);
-            let world = helm::World { access: helm::Access::Kubeconfig, now, stop: Some(stopping) };
+            let hosts = &plan.registry.expired_tokens;
+            let credentials = dir.map_or_else(
+                || helm::Credentials::expired(hosts),
+                |dir| helm::Credentials::kept_in(hosts, dir),
+            );
+            let access = helm::Access::Kubeconfig;
+            let world = helm::World { access, now, stop: Some(stopping), credentials };
             helm::run(&invocation, &world).await
         }
         _ => Output::fail(

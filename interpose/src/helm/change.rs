@@ -46,7 +46,7 @@ impl Session<'_> {
             }
             history?;
         }
-        let (chart, said) = chart::locate(self.line.word(1), self.line.one("version"))?;
+        let (chart, said) = self.locate()?;
         self.err += &said;
         let given = values::given(&self.line, self.invocation)?;
         let upgraded = self.upgrade(&name, &chart, given).await;
@@ -57,8 +57,13 @@ impl Session<'_> {
         self.print(&release)
     }
 
+    /// The chart of the command line.
+    fn locate(&self) -> Result<(Chart, String), Failure> {
+        chart::locate(self.line.word(1), self.line.one("version"), &self.world.credentials)
+    }
+
     async fn install(&mut self, name: &str, replace: bool) -> Result<Release, Failure> {
-        let (chart, said) = chart::locate(self.line.word(1), self.line.one("version"))?;
+        let (chart, said) = self.locate()?;
         self.err += &said;
         let given = values::given(&self.line, self.invocation)?;
         self.reachable().await?;

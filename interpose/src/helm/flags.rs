@@ -61,7 +61,6 @@ const NOT_HERE: &[&str] = &[
     "pass-credentials",
     "insecure-skip-tls-verify",
     "plain-http",
-    "wait-for-jobs",
     "recreate-pods",
     "cleanup-on-fail",
     "labels",
@@ -86,6 +85,8 @@ const VALUES: &[Flag] = &[
     ("version", None, Value),
     ("create-namespace", None, Nothing),
     ("wait", None, Nothing),
+    // No chart here has a Job.
+    ("wait-for-jobs", None, Nothing),
     ("timeout", None, Value),
     ("atomic", None, Nothing),
     ("dry-run", None, Optional("client")),

@@ -10,6 +10,7 @@ mod connect;
 mod flags;
 mod objects;
 mod read;
+mod registry;
 mod release;
 mod seed;
 pub mod storage;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+pub use registry::Credentials;
 pub use release::{Info, Release, Status};
 pub use seed::{Seed, Seeded, karpenter_release};
 
@@ -41,6 +43,8 @@ pub struct World {
     pub now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// Becomes true when somebody asks Helm to stop (SIGTERM, SIGINT).
     pub stop: Option<watch::Receiver<bool>>,
+    /// What it has stored for chart registries.
+    pub credentials: Credentials,
 }
 
 /// How Helm reaches a cluster.
@@ -61,7 +65,12 @@ impl World {
     /// A world with one cluster, for use within another process.
     pub fn of(client: kube::Client, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         let server = "https://cluster.local".to_owned();
-        Self { access: Access::Client { client, server }, now: Arc::new(now), stop: None }
+        Self {
+            access: Access::Client { client, server },
+            now: Arc::new(now),
+            stop: None,
+            credentials: Credentials::default(),
+        }
     }
 }
 
@@ -147,10 +156,12 @@ async fn command(invocation: &Invocation, world: &World, output: &mut Output) ->
             return Ok(());
         }
         "registry logout" => {
+            world.credentials.renew(line.word(0)).map_err(|error| Failure::said(error.to_string()))?;
             output.stderr += &format!("Removing login credentials for {}\n", line.word(0));
             return Ok(());
         }
         "registry login" => {
+            world.credentials.renew(line.word(0)).map_err(|error| Failure::said(error.to_string()))?;
             output.stderr += "Login Succeeded\n";
             return Ok(());
         }

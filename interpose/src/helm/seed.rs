@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
+use super::registry::Credentials;
 use super::release::{Info, Release, Status};
 use super::{chart, objects, storage, values};
 use crate::cluster::{Api, Place};
@@ -73,7 +74,8 @@ impl Seeded {
 /// The stand-in has no such chart version, or the values do not render; in Helm's words.
 pub fn karpenter_release(seed: &Seed, now: Timestamp) -> Result<Seeded, String> {
     let reference = "oci://public.ecr.aws/karpenter/karpenter";
-    let (chart, _) = chart::locate(reference, Some(&seed.version)).map_err(|failure| failure.to_string())?;
+    let (chart, _) = chart::locate(reference, Some(&seed.version), &Credentials::default())
+        .map_err(|failure| failure.to_string())?;
     let all = values::computed(&chart.values, &seed.values);
     let manifest =
         chart.manifest(&seed.name, &seed.namespace, &all).map_err(|failure| failure.to_string())?;

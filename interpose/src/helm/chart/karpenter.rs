@@ -8,7 +8,6 @@ use super::{Chart, Context, Rendered};
 /// The chart in one version.
 pub(super) fn chart(version: &str) -> Chart {
     let values: Result<Map<String, Value>, _> = serde_saphyr::from_str(include_str!("karpenter.yaml"));
-    let crds: Result<Vec<Value>, _> = serde_saphyr::from_multiple(include_str!("crds.yaml"));
     Chart {
         metadata: json!({
             "name": "karpenter",
@@ -18,12 +17,17 @@ pub(super) fn chart(version: &str) -> Chart {
             "appVersion": version,
             "type": "application",
         }),
-        // Both files are compiled in; a test reads them.
+        // The file is compiled in; a test reads it.
         values: values.unwrap_or_default(),
-        crds: crds.unwrap_or_default().into_iter().map(|object| (file_name(&object), object)).collect(),
+        crds: definitions().into_iter().map(|object| (file_name(&object), object)).collect(),
         notes: String::new(),
         render,
     }
+}
+
+/// Karpenter's custom resource definitions.
+pub(super) fn definitions() -> Vec<Value> {
+    serde_saphyr::from_multiple(include_str!("crds.yaml")).unwrap_or_default()
 }
 
 fn file_name(crd: &Value) -> String {

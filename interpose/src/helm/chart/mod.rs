@@ -2,10 +2,12 @@
 //! Go template engine is at hand; a chart is one file and one line in [`CATALOGUE`].
 
 mod karpenter;
+mod karpenter_crd;
 
 use serde_json::{Map, Value, json};
 
 use super::Failure;
+use super::registry::Credentials;
 
 /// One chart in all its versions.
 struct Entry {
@@ -16,12 +18,17 @@ struct Entry {
     load: fn(&str) -> Chart,
 }
 
+const KARPENTER: &[&str] = &["1.8.3", "1.8.2", "1.8.1", "1.8.0", "1.7.4", "1.7.1", "1.6.5", "1.5.3"];
+
 /// Charts by reference.
-const CATALOGUE: &[Entry] = &[Entry {
-    reference: "public.ecr.aws/karpenter/karpenter",
-    versions: &["1.8.3", "1.8.2", "1.8.1", "1.8.0", "1.7.4", "1.7.1", "1.6.5", "1.5.3"],
-    load: karpenter::chart,
-}];
+const CATALOGUE: &[Entry] = &[
+    Entry { reference: "public.ecr.aws/karpenter/karpenter", versions: KARPENTER, load: karpenter::chart },
+    Entry {
+        reference: "public.ecr.aws/karpenter/karpenter-crd",
+        versions: KARPENTER,
+        load: karpenter_crd::chart,
+    },
+];
 
 /// The template's file name, and the object that it makes.
 type Rendered = (&'static str, Value);
@@ -76,7 +83,11 @@ impl Context<'_> {
 }
 
 /// Finds a chart by reference and version; also what Helm says on standard error meanwhile.
-pub(super) fn locate(reference: &str, version: Option<&str>) -> Result<(Chart, String), Failure> {
+pub(super) fn locate(
+    reference: &str,
+    version: Option<&str>,
+    credentials: &Credentials,
+) -> Result<(Chart, String), Failure> {
     let Some(bare) = reference.strip_prefix("oci://") else {
         if std::path::Path::new(reference).exists() {
             return Err(Failure::NotHere(format!("a chart of one's own ({reference})")));
@@ -96,6 +107,13 @@ pub(super) fn locate(reference: &str, version: Option<&str>) -> Result<(Chart, S
     let wanted = version.or(tag);
     let entry = CATALOGUE.iter().find(|entry| entry.reference == bare);
     let missing = |version: &str| Failure::said(format!("{bare}:{version}: not found"));
+    let (host, repository) = bare.split_once('/').unwrap_or((bare, ""));
+    if credentials.refused(host).map_err(|error| Failure::said(error.to_string()))? {
+        let tag = wanted.unwrap_or("latest");
+        return Err(Failure::said(format!(
+            "unexpected status from HEAD request to https://{host}/v2/{repository}/manifests/{tag}: 403 Forbidden"
+        )));
+    }
     let entry = entry.ok_or_else(|| missing(wanted.unwrap_or("latest")))?;
     let found = match wanted {
         None => entry.versions[0],
@@ -154,4 +172,23 @@ pub(super) fn yaml(object: &Value) -> String {
 fn data(text: &str) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::STANDARD.encode(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_chart_that_is_compiled_in_can_be_read_and_rendered() {
+        for entry in CATALOGUE {
+            let chart = (entry.load)(entry.versions[0]);
+            let mut values = chart.values.clone();
+            values.insert("settings".into(), json!({ "clusterName": "x" }));
+            let manifest = chart.manifest("karpenter", "kube-system", &values);
+            let objects = super::super::objects::documents(&manifest.unwrap_or_default());
+            assert!(objects.is_ok_and(|it| it.len() >= 4), "{}", entry.reference);
+        }
+        let chart = karpenter::chart("1.8.3");
+        assert_eq!((chart.crds.len(), chart.values["replicas"].as_i64()), (4, Some(2)));
+    }
 }
