@@ -57,11 +57,7 @@ impl<'a> Run<'a> {
             retries: Vec::new(),
             telemetry: Telemetry::default(),
         };
-        Self {
-            ctx,
-            settings,
-            book: Mutex::new(book),
-        }
+        Self { ctx, settings, book: Mutex::new(book) }
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -93,9 +89,7 @@ impl<'a> Run<'a> {
 
     fn log(&self, level: Level, step: &'static str, message: impl AsRef<str>) {
         let message = self.ctx.redactor.text(message.as_ref());
-        self.ctx
-            .log
-            .event(&Event::new(self.ctx.clock.elapsed(), level, step, message));
+        self.ctx.log.event(&Event::new(self.ctx.clock.elapsed(), level, step, message));
     }
 
     /// A step that went as it should.
@@ -155,10 +149,7 @@ impl<'a> Run<'a> {
             });
             delay
         };
-        self.warn(
-            "retry",
-            format!("{operation}: {error}; trying again in {delay:.1?}"),
-        );
+        self.warn("retry", format!("{operation}: {error}; trying again in {delay:.1?}"));
         self.sleep(delay).await.is_ok()
     }
 
@@ -178,11 +169,7 @@ impl<'a> Run<'a> {
     ///
     /// # Errors
     /// The last attempt's.
-    pub async fn retrying<T, E, F>(
-        &self,
-        operation: &str,
-        mut attempt: impl FnMut() -> F,
-    ) -> Result<T, E>
+    pub async fn retrying<T, E, F>(&self, operation: &str, mut attempt: impl FnMut() -> F) -> Result<T, E>
     where
         E: Retryable + std::fmt::Display,
         F: Future<Output = Result<T, E>>,
@@ -196,10 +183,7 @@ impl<'a> Run<'a> {
             let Some(asked) = error.transient() else {
                 return Err(error);
             };
-            if !self
-                .backoff(&mut attempts, operation, &error.to_string(), asked)
-                .await
-            {
+            if !self.backoff(&mut attempts, operation, &error.to_string(), asked).await {
                 return Err(error);
             }
         }
@@ -217,10 +201,7 @@ impl<'a> Run<'a> {
         timeout: Duration,
     ) -> Result<ToolOutput, ToolError> {
         if let Some(reason) = self.ctx.stop.reason() {
-            return Err(ToolError::Stopped {
-                program: program.to_owned(),
-                reason,
-            });
+            return Err(ToolError::Stopped { program: program.to_owned(), reason });
         }
         self.count(|telemetry| telemetry.tool_calls += 1);
         let call = ToolCall {
@@ -258,19 +239,11 @@ pub fn millis(duration: Duration) -> u64 {
 /// The last lines of a text, joined by `; `: what a tool said, short enough for a message.
 #[must_use]
 pub fn last_lines(text: &str, count: usize) -> String {
-    let lines: Vec<&str> = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect();
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let mut joined = String::new();
     for line in &lines[lines.len().saturating_sub(count)..] {
         let line: String = line.chars().take(600).collect();
-        let _ = write!(
-            joined,
-            "{}{line}",
-            if joined.is_empty() { "" } else { "; " }
-        );
+        let _ = write!(joined, "{}{line}", if joined.is_empty() { "" } else { "; " });
     }
     joined
 }

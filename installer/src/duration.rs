@@ -11,8 +11,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     if text.is_empty() {
         return Err("is empty; write a duration such as 30s, 10m or 600 (seconds)".into());
     }
-    let refused =
-        || format!("{text:?} is not a duration; write 30s, 10m, 1h30m, 250ms or 600 (seconds)");
+    let refused = || format!("{text:?} is not a duration; write 30s, 10m, 1h30m, 250ms or 600 (seconds)");
     if let Ok(seconds) = text.parse::<u64>() {
         return Ok(Duration::from_secs(seconds));
     }
@@ -24,9 +23,8 @@ pub fn parse(text: &str) -> Result<Duration, String> {
             .filter(|end| *end > 0)
             .ok_or_else(refused)?;
         let number: f64 = rest[..digits].parse().map_err(|_| refused())?;
-        let unit_end = rest[digits..]
-            .find(|c: char| !c.is_ascii_alphabetic())
-            .map_or(rest.len(), |end| digits + end);
+        let unit_end =
+            rest[digits..].find(|c: char| !c.is_ascii_alphabetic()).map_or(rest.len(), |end| digits + end);
         let seconds = match &rest[digits..unit_end] {
             "ms" => number / 1000.0,
             "s" => number,
@@ -76,27 +74,13 @@ mod tests {
             ("0", 0),
             (" 2s ", 2000),
         ] {
-            assert_eq!(
-                parse(text).unwrap(),
-                Duration::from_millis(millis),
-                "{text}"
-            );
+            assert_eq!(parse(text).unwrap(), Duration::from_millis(millis), "{text}");
         }
     }
 
     #[test]
     fn what_is_not_a_duration_is_refused() {
-        for text in [
-            "",
-            "soon",
-            "10 m",
-            "-5s",
-            "5x",
-            "s",
-            "1..2s",
-            "99999999999999999999h",
-            "1e9s",
-        ] {
+        for text in ["", "soon", "10 m", "-5s", "5x", "s", "1..2s", "99999999999999999999h", "1e9s"] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

@@ -21,17 +21,11 @@ pub struct Identity {
 impl Identity {
     /// Reads what the names in a kubeconfig say; the first name that says anything wins.
     pub fn from_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
-        names
-            .into_iter()
-            .map(Self::from_name)
-            .find(|found| found.name.is_some())
-            .unwrap_or_default()
+        names.into_iter().map(Self::from_name).find(|found| found.name.is_some()).unwrap_or_default()
     }
 
     fn from_name(name: &str) -> Self {
-        Self::from_arn(name)
-            .or_else(|| Self::from_eksctl(name))
-            .unwrap_or_default()
+        Self::from_arn(name).or_else(|| Self::from_eksctl(name)).unwrap_or_default()
     }
 
     fn from_arn(name: &str) -> Option<Self> {
@@ -50,11 +44,7 @@ impl Identity {
     fn from_eksctl(name: &str) -> Option<Self> {
         let host = name.rsplit('@').next()?.strip_suffix(".eksctl.io")?;
         let (cluster, region) = host.rsplit_once('.')?;
-        Some(Self {
-            name: given(cluster),
-            region: given(region),
-            account: None,
-        })
+        Some(Self { name: given(cluster), region: given(region), account: None })
     }
 
     /// What differs between the cluster that was asked for and this one; parts that one side does not
@@ -68,9 +58,9 @@ impl Identity {
         ]
         .into_iter()
         .filter_map(|(what, asked, found)| match (asked, found) {
-            (Some(asked), Some(found)) if asked != found => Some(format!(
-                "{what} {asked:?} was asked for, the kubeconfig's context is {found:?}"
-            )),
+            (Some(asked), Some(found)) if asked != found => {
+                Some(format!("{what} {asked:?} was asked for, the kubeconfig's context is {found:?}"))
+            }
             _ => None,
         })
         .collect()
@@ -86,11 +76,7 @@ mod tests {
     use super::*;
 
     fn identity(name: &str, region: &str, account: Option<&str>) -> Identity {
-        Identity {
-            name: Some(name.into()),
-            region: Some(region.into()),
-            account: account.map(Into::into),
-        }
+        Identity { name: Some(name.into()), region: Some(region.into()), account: account.map(Into::into) }
     }
 
     #[test]
@@ -103,32 +89,15 @@ mod tests {
             Identity::from_names(["me@shop.eu-west-1.eksctl.io"]),
             identity("shop", "eu-west-1", None)
         );
-        assert_eq!(
-            Identity::from_names(["kind-kind", "default"]),
-            Identity::default()
-        );
+        assert_eq!(Identity::from_names(["kind-kind", "default"]), Identity::default());
     }
 
     #[test]
     fn only_what_both_sides_know_can_contradict() {
         let found = identity("shop", "eu-west-1", None);
-        assert!(
-            found
-                .contradictions(&identity("shop", "eu-west-1", Some("1")))
-                .is_empty()
-        );
+        assert!(found.contradictions(&identity("shop", "eu-west-1", Some("1"))).is_empty());
         assert!(found.contradictions(&Identity::default()).is_empty());
-        assert_eq!(
-            found
-                .contradictions(&identity("shop", "us-east-1", None))
-                .len(),
-            1
-        );
-        assert_eq!(
-            found
-                .contradictions(&identity("other", "us-east-1", None))
-                .len(),
-            2
-        );
+        assert_eq!(found.contradictions(&identity("shop", "us-east-1", None)).len(), 1);
+        assert_eq!(found.contradictions(&identity("other", "us-east-1", None)).len(), 2);
     }
 }

@@ -28,10 +28,7 @@ pub async fn install(ctx: &Context, settings: &Settings, phase: Option<Phase>) -
     let phases = match phase {
         Some(phase) if !phase.built() => return refuse(&run, phase),
         Some(phase) => vec![phase],
-        None => Phase::ALL
-            .into_iter()
-            .filter(|phase| phase.built())
-            .collect(),
+        None => Phase::ALL.into_iter().filter(|phase| phase.built()).collect(),
     };
     let report = within_deadline(&run, run_phases(&run, &phases)).await;
     close(&run, report)
@@ -45,16 +42,9 @@ pub async fn status(ctx: &Context, settings: &Settings) -> Outcome {
         let found = compute::inspect(&run, &mut evidence).await;
         let done = matches!(found, Ok(true));
         Report {
-            phase: Some(if done {
-                Phase::Compute
-            } else {
-                Phase::Foundation
-            }),
+            phase: Some(if done { Phase::Compute } else { Phase::Foundation }),
             blockers: found.err().unwrap_or_default(),
-            evidence: Evidence {
-                phase1: None,
-                phase3: Some(evidence),
-            },
+            evidence: Evidence { phase1: None, phase3: Some(evidence) },
             forced: None,
             remaining: Some(if done { Phase::Core } else { Phase::Compute }),
         }
@@ -69,21 +59,11 @@ pub fn usage(ctx: &Context, message: &str, remediation: &str) -> Outcome {
     let settings = Settings::default();
     let run = Run::new(ctx, &settings);
     let blockers = vec![Blocker::new(Code::Usage, message, remediation)];
-    close(
-        &run,
-        Report {
-            blockers,
-            ..Report::default()
-        },
-    )
+    close(&run, Report { blockers, ..Report::default() })
 }
 
 fn refuse(run: &Run<'_>, phase: Phase) -> Outcome {
-    let built: Vec<&str> = Phase::ALL
-        .into_iter()
-        .filter(|phase| phase.built())
-        .map(Phase::name)
-        .collect();
+    let built: Vec<&str> = Phase::ALL.into_iter().filter(|phase| phase.built()).map(Phase::name).collect();
     let message = format!("the {} phase is not built yet", phase.name());
     run.fail("usage", &message);
     let blockers = vec![Blocker::new(
@@ -91,24 +71,13 @@ fn refuse(run: &Run<'_>, phase: Phase) -> Outcome {
         message,
         format!("this build has the phases {}", built.join(" and ")),
     )];
-    close(
-        run,
-        Report {
-            phase: Some(phase),
-            blockers,
-            ..Report::default()
-        },
-    )
+    close(run, Report { phase: Some(phase), blockers, ..Report::default() })
 }
 
 /// Lets `work` go on until the deadline; then it is told to stop, and still comes to its own end.
 async fn within_deadline<T>(run: &Run<'_>, work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
-    let left = run
-        .settings
-        .limits
-        .deadline
-        .saturating_sub(run.ctx.clock.elapsed());
+    let left = run.settings.limits.deadline.saturating_sub(run.ctx.clock.elapsed());
     tokio::select! {
         biased;
         done = &mut work => return done,
@@ -156,18 +125,13 @@ fn close(run: &Run<'_>, mut report: Report) -> Outcome {
     if let Some(reason) = run.ctx.stop.reason() {
         let stopped = Blocker::stopped(reason);
         // A run that came to its end before it noticed the stop has ended well all the same.
-        if !report.blockers.is_empty() && !report.blockers.iter().any(|it| it.code == stopped.code)
-        {
+        if !report.blockers.is_empty() && !report.blockers.iter().any(|it| it.code == stopped.code) {
             report.blockers.push(stopped);
         }
     }
     let verdict = derive(&report.blockers, report.remaining);
     let (retries, telemetry) = run.close();
-    let forced = if report.forced.is_some() {
-        " (forced)"
-    } else {
-        ""
-    };
+    let forced = if report.forced.is_some() { " (forced)" } else { "" };
     let ended = format!("{:?}{forced}, exit {}", verdict.status, verdict.exit);
     if verdict.ok {
         run.step("end", ended)
@@ -186,8 +150,5 @@ fn close(run: &Run<'_>, mut report: Report) -> Outcome {
         telemetry,
         retries,
     };
-    Outcome {
-        result,
-        exit: verdict.exit,
-    }
+    Outcome { result, exit: verdict.exit }
 }

@@ -35,12 +35,7 @@ impl Event {
     #[must_use]
     pub fn new(elapsed: Duration, level: Level, step: &'static str, message: String) -> Self {
         let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-        Self {
-            elapsed_ms,
-            level,
-            step,
-            message,
-        }
+        Self { elapsed_ms, level, step, message }
     }
 }
 

@@ -55,9 +55,7 @@ pub struct Coredns {
 impl Nodes {
     /// From Node objects.
     pub fn of<'n>(nodes: impl IntoIterator<Item = &'n Node>) -> Self {
-        Self {
-            all: nodes.into_iter().map(NodeState::of).collect(),
-        }
+        Self { all: nodes.into_iter().map(NodeState::of).collect() }
     }
 
     /// How many there are.
@@ -97,11 +95,7 @@ impl Nodes {
         Some(
             Blocker::new(
                 Code::NoReadyNodes,
-                format!(
-                    "none of the {} nodes is Ready: {}",
-                    self.total(),
-                    self.why_not_ready()
-                ),
+                format!("none of the {} nodes is Ready: {}", self.total(), self.why_not_ready()),
                 format!("put the foundation phase right first: {advice}"),
             )
             .cause(cause)
@@ -119,13 +113,7 @@ impl Nodes {
         let mut text = not_ready
             .iter()
             .take(3)
-            .map(|node| {
-                format!(
-                    "{}: {}",
-                    node.name,
-                    node.why.as_deref().unwrap_or("no reason given")
-                )
-            })
+            .map(|node| format!("{}: {}", node.name, node.why.as_deref().unwrap_or("no reason given")))
             .collect::<Vec<_>>()
             .join("; ");
         if not_ready.len() > 3 {
@@ -140,31 +128,21 @@ impl NodeState {
         let status = node.status.as_ref();
         let ready = status
             .and_then(|status| status.conditions.as_ref())
-            .and_then(|conditions| {
-                conditions
-                    .iter()
-                    .find(|condition| condition.type_ == "Ready")
-            });
+            .and_then(|conditions| conditions.iter().find(|condition| condition.type_ == "Ready"));
         let is_ready = ready.is_some_and(|condition| condition.status == "True");
         let why = match ready {
             None => Some("it has no Ready condition: its kubelet has never reported".to_owned()),
             Some(condition) => {
                 let parts = [condition.reason.as_deref(), condition.message.as_deref()];
                 let text = parts.into_iter().flatten().collect::<Vec<_>>().join(" ");
-                Some(
-                    format!("Ready={} {text}", condition.status)
-                        .trim_end()
-                        .to_owned(),
-                )
+                Some(format!("Ready={} {text}", condition.status).trim_end().to_owned())
             }
         };
         Self {
             name: node.metadata.name.clone().unwrap_or_default(),
             ready: is_ready,
             why: why.filter(|_| !is_ready),
-            allocatable: status
-                .and_then(|status| status.allocatable.clone())
-                .unwrap_or_default(),
+            allocatable: status.and_then(|status| status.allocatable.clone()).unwrap_or_default(),
         }
     }
 }
@@ -174,16 +152,11 @@ impl Coredns {
         let desired = deployment.spec.replicas.unwrap_or(1);
         let status = deployment.status.as_ref();
         let ready = status.and_then(|status| status.ready_replicas).unwrap_or(0);
-        let observed = status
-            .and_then(|status| status.observed_generation)
-            .unwrap_or(0);
+        let observed = status.and_then(|status| status.observed_generation).unwrap_or(0);
         let current = observed >= deployment.metadata.generation.unwrap_or(0);
         Self {
             ready: current && desired > 0 && ready >= desired,
-            replicas: Replicas {
-                ready: count_i32(ready),
-                desired: count_i32(desired),
-            },
+            replicas: Replicas { ready: count_i32(ready), desired: count_i32(desired) },
         }
     }
 }
@@ -197,30 +170,18 @@ impl PlatformHealth {
     /// # Errors
     /// When either cannot be read. That is never taken for "not there".
     pub async fn read(cluster: &Cluster<'_>) -> Result<Self, ReadError> {
-        let nodes = cluster
-            .list::<Node>("list nodes", "/api/v1/nodes", &[])
-            .await?;
+        let nodes = cluster.list::<Node>("list nodes", "/api/v1/nodes", &[]).await?;
         let nodes = Nodes::of(&nodes.items);
         let deployment = match cluster.get::<Deployment>("read CoreDNS", COREDNS).await? {
             Some(deployment) => Some(deployment),
             // Not every distribution calls it so; the label is what the Service selects by.
             None => {
                 let path = "/apis/apps/v1/namespaces/kube-system/deployments";
-                cluster
-                    .list("find CoreDNS", path, &[COREDNS_LABEL])
-                    .await?
-                    .items
-                    .pop()
+                cluster.list("find CoreDNS", path, &[COREDNS_LABEL]).await?.items.pop()
             }
         };
         let coredns = deployment.as_ref().map(Coredns::of);
-        let mut health = Self {
-            healthy: false,
-            nodes,
-            coredns,
-            blockers: Vec::new(),
-            warnings: Vec::new(),
-        };
+        let mut health = Self { healthy: false, nodes, coredns, blockers: Vec::new(), warnings: Vec::new() };
         health.judge(cluster).await;
         Ok(health)
     }
@@ -273,10 +234,7 @@ impl PlatformHealth {
         if ready > 0 && ready < total {
             self.warnings.push(Warning {
                 code: "NODES_NOT_READY".into(),
-                message: format!(
-                    "{ready} of {total} nodes are Ready; {}",
-                    self.nodes.why_not_ready()
-                ),
+                message: format!("{ready} of {total} nodes are Ready; {}", self.nodes.why_not_ready()),
             });
         }
         self.healthy = self.blockers.is_empty();
@@ -301,18 +259,9 @@ impl PlatformHealth {
     pub fn summary(&self) -> String {
         let coredns = self.coredns.as_ref().map_or_else(
             || "no CoreDNS".to_owned(),
-            |coredns| {
-                format!(
-                    "CoreDNS {}/{}",
-                    coredns.replicas.ready, coredns.replicas.desired
-                )
-            },
+            |coredns| format!("CoreDNS {}/{}", coredns.replicas.ready, coredns.replicas.desired),
         );
-        format!(
-            "{} of {} nodes Ready, {coredns}",
-            self.nodes.ready(),
-            self.nodes.total()
-        )
+        format!("{} of {} nodes Ready, {coredns}", self.nodes.ready(), self.nodes.total())
     }
 }
 
@@ -320,10 +269,7 @@ impl PlatformHealth {
 /// the verdict.
 async fn coredns_trouble(cluster: &Cluster<'_>, nodes: &Nodes) -> (Option<String>, Option<String>) {
     let path = "/api/v1/namespaces/kube-system/pods";
-    let Ok(pods) = cluster
-        .list::<Pod>("list CoreDNS's pods", path, &[COREDNS_LABEL])
-        .await
-    else {
+    let Ok(pods) = cluster.list::<Pod>("list CoreDNS's pods", path, &[COREDNS_LABEL]).await else {
         return (None, None);
     };
     let diagnosis = diagnosis::Diagnosis::of(cluster, "kube-system", &pods.items, nodes).await;

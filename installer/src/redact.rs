@@ -40,23 +40,10 @@ static SHAPES: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
 /// Whether a name says that its value is secret.
 #[must_use]
 pub fn names_a_secret(name: &str) -> bool {
-    let name: String = name
-        .to_lowercase()
-        .chars()
-        .filter(|c| c.is_alphanumeric())
-        .collect();
-    [
-        "password",
-        "passwd",
-        "secret",
-        "token",
-        "apikey",
-        "accesskey",
-        "privatekey",
-        "credential",
-    ]
-    .iter()
-    .any(|word| name.contains(word))
+    let name: String = name.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect();
+    ["password", "passwd", "secret", "token", "apikey", "accesskey", "privatekey", "credential"]
+        .iter()
+        .any(|word| name.contains(word))
         || name == "key"
 }
 
@@ -136,20 +123,12 @@ mod tests {
     fn known_values_and_secret_shapes_are_hidden() {
         let redactor = Redactor::default();
         redactor.hide("s3cr3t-value");
-        redactor
-            .hide_named(&serde_json::json!({ "db": { "password": "hunter22" }, "name": "shop" }));
+        redactor.hide_named(&serde_json::json!({ "db": { "password": "hunter22" }, "name": "shop" }));
         let text = redactor.text(
             "s3cr3t-value hunter22 AKIAABCDEFGHIJKLMNOP --set db.password=pw1 \
              Authorization: Bearer abcdefgh12345678 {\"apiToken\": \"x\"} shop",
         );
-        for secret in [
-            "s3cr3t-value",
-            "hunter22",
-            "AKIA",
-            "pw1",
-            "abcdefgh12345678",
-            "\"x\"",
-        ] {
+        for secret in ["s3cr3t-value", "hunter22", "AKIA", "pw1", "abcdefgh12345678", "\"x\""] {
             assert!(!text.contains(secret), "{secret} in {text}");
         }
         assert!(text.ends_with("shop"));

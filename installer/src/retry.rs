@@ -20,11 +20,7 @@ impl RetryPolicy {
     /// The installer's policy with a given budget.
     #[must_use]
     pub fn with_budget(budget: Duration) -> Self {
-        Self {
-            base: Duration::from_millis(200),
-            cap: Duration::from_secs(10),
-            budget,
-        }
+        Self { base: Duration::from_millis(200), cap: Duration::from_secs(10), budget }
     }
 }
 
@@ -46,11 +42,7 @@ impl Attempts {
     /// No attempt made yet.
     #[must_use]
     pub fn new(policy: RetryPolicy) -> Self {
-        Self {
-            policy,
-            made: 0,
-            failing_since: None,
-        }
+        Self { policy, made: 0, failing_since: None }
     }
 
     /// How many retries have been granted.
@@ -68,11 +60,8 @@ impl Attempts {
         rng: &mut fastrand::Rng,
     ) -> Option<Duration> {
         let since = *self.failing_since.get_or_insert(now);
-        let exponential = self
-            .policy
-            .base
-            .saturating_mul(2_u32.saturating_pow(self.made.min(16)))
-            .min(self.policy.cap);
+        let exponential =
+            self.policy.base.saturating_mul(2_u32.saturating_pow(self.made.min(16))).min(self.policy.cap);
         // Half fixed, half random: never at once, never all clients together.
         let jittered = exponential.mul_f64(0.5 + 0.5 * rng.f64());
         let delay = asked.map_or(jittered, |asked| asked.max(jittered));

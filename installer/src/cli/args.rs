@@ -86,17 +86,10 @@ pub(super) fn parse(argv: Vec<OsString>) -> Parsed {
         .after_long_help(help.clone())
         .after_help("Try --help for the environment variables and the exit codes.")
         .mut_subcommand("install", |install| install.after_long_help(help));
-    let read = command
-        .try_get_matches_from(argv)
-        .and_then(|it| Cli::from_arg_matches(&it));
+    let read = command.try_get_matches_from(argv).and_then(|it| Cli::from_arg_matches(&it));
     match read {
         Ok(cli) => Parsed::Run(Box::new(cli)),
-        Err(error)
-            if matches!(
-                error.kind(),
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
-            ) =>
-        {
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             Parsed::Text(error.render().to_string())
         }
         Err(error) => Parsed::Wrong(error.render().to_string()),
@@ -112,8 +105,5 @@ pub(super) fn unknown_phase(name: &str) -> String {
         .min()
         .filter(|(distance, _)| *distance <= 3);
     let meant = near.map_or_else(String::new, |(_, known)| format!("; did you mean {known}?"));
-    format!(
-        "there is no phase {name:?}; the phases are {}{meant}",
-        names.join(", ")
-    )
+    format!("there is no phase {name:?}; the phases are {}{meant}", names.join(", "))
 }

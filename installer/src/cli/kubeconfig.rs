@@ -23,26 +23,14 @@ pub(super) struct KubeconfigFile {
 impl KubeconfigFile {
     /// Which file: the argument, or the first path in KUBECONFIG. There is no default: an installer that
     /// picks up whatever cluster a person happened to use last is a dangerous one.
-    pub(super) fn find(
-        target: &TargetArgs,
-        environment: &BTreeMap<String, String>,
-    ) -> Result<Self, String> {
-        let listed = environment
-            .get("KUBECONFIG")
-            .map(String::as_str)
-            .unwrap_or_default();
-        let first = listed
-            .split(':')
-            .map(str::trim)
-            .find(|path| !path.is_empty());
-        let path = target.kubeconfig.as_deref().or(first).ok_or(
-            "KUBECONFIG is not set; set it to the kubeconfig of the cluster, or pass --kubeconfig",
-        )?;
-        Ok(Self {
-            path: path.to_owned(),
-            context: target.context.clone(),
-            redactor: Redactor::default(),
-        })
+    pub(super) fn find(target: &TargetArgs, environment: &BTreeMap<String, String>) -> Result<Self, String> {
+        let listed = environment.get("KUBECONFIG").map(String::as_str).unwrap_or_default();
+        let first = listed.split(':').map(str::trim).find(|path| !path.is_empty());
+        let path =
+            target.kubeconfig.as_deref().or(first).ok_or(
+                "KUBECONFIG is not set; set it to the kubeconfig of the cluster, or pass --kubeconfig",
+            )?;
+        Ok(Self { path: path.to_owned(), context: target.context.clone(), redactor: Redactor::default() })
     }
 
     pub(super) fn redacting(mut self, redactor: Redactor) -> Self {
@@ -58,23 +46,12 @@ impl KubeconfigFile {
         };
         let file = Kubeconfig::read_from(&self.path).map_err(|error| wrong(&error, missing))?;
         self.hide_secrets(&file);
-        let context = self
-            .context
-            .clone()
-            .or_else(|| file.current_context.clone());
-        let named = file
-            .contexts
-            .iter()
-            .find(|it| Some(&it.name) == context.as_ref());
-        let cluster = named
-            .and_then(|it| it.context.as_ref())
-            .map(|it| it.cluster.clone());
+        let context = self.context.clone().or_else(|| file.current_context.clone());
+        let named = file.contexts.iter().find(|it| Some(&it.name) == context.as_ref());
+        let cluster = named.and_then(|it| it.context.as_ref()).map(|it| it.cluster.clone());
         let names = [context.as_deref(), cluster.as_deref()];
         let identity = Identity::from_names(names.into_iter().flatten());
-        let options = KubeConfigOptions {
-            context: context.clone(),
-            ..KubeConfigOptions::default()
-        };
+        let options = KubeConfigOptions { context: context.clone(), ..KubeConfigOptions::default() };
         let mut config = kube::Config::from_custom_kubeconfig(file, &options)
             .await
             .map_err(|error| wrong(&error, context.is_none()))?;
@@ -84,13 +61,7 @@ impl KubeconfigFile {
         config.headers.push((header::USER_AGENT, agent));
         let server = config.cluster_url.to_string();
         let client = kube::Client::try_from(config).map_err(|error| wrong(&error, false))?;
-        Ok(Connection {
-            client,
-            kubeconfig: Some(self.path.clone()),
-            context,
-            server,
-            identity,
-        })
+        Ok(Connection { client, kubeconfig: Some(self.path.clone()), context, server, identity })
     }
 
     /// Whatever in the file could be used to get in must not get out.
@@ -107,11 +78,7 @@ impl KubeconfigFile {
         }
         for user in &file.auth_infos {
             let variables = user.auth_info.as_ref().and_then(|it| it.exec.as_ref());
-            for variable in variables
-                .and_then(|it| it.env.as_ref())
-                .into_iter()
-                .flatten()
-            {
+            for variable in variables.and_then(|it| it.env.as_ref()).into_iter().flatten() {
                 if let (Some(name), Some(value)) = (variable.get("name"), variable.get("value"))
                     && crate::redact::names_a_secret(name)
                 {

@@ -41,10 +41,7 @@ pub struct Hooks {
 
 impl Default for Hooks {
     fn default() -> Self {
-        Self {
-            wrap: Box::new(|context| context),
-            edit: Box::new(|outcome| outcome),
-        }
+        Self { wrap: Box::new(|context| context), edit: Box::new(|outcome| outcome) }
     }
 }
 
@@ -65,9 +62,7 @@ pub fn run(
         .into_iter()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let exit = match runtime {
         Ok(runtime) => runtime.block_on(edge(argv, &environment, hooks)),
         Err(error) => {
@@ -92,29 +87,18 @@ async fn edge(argv: Vec<OsString>, environment: &BTreeMap<String, String>, hooks
             anstream::eprintln!("{message}");
             let context = bare_context(redactor.clone());
             let hint = "see eks-installer --help";
-            return finish(
-                install::usage(&context, first_line(&message), hint),
-                &redactor,
-                None,
-            );
+            return finish(install::usage(&context, first_line(&message), hint), &redactor, None);
         }
     };
     match cli {
-        Cli {
-            command: Command::Schema,
-            ..
-        } => output::print(&schema()),
-        Cli {
-            command: Command::Install(args),
-            log,
-        } => {
+        Cli { command: Command::Schema, .. } => output::print(&schema()),
+        Cli { command: Command::Install(args), log } => {
             let target = args.target.clone();
             perform(Some(args), &target, log, environment, redactor, hooks).await
         }
-        Cli {
-            command: Command::Status(target),
-            log,
-        } => perform(None, &target, log, environment, redactor, hooks).await,
+        Cli { command: Command::Status(target), log } => {
+            perform(None, &target, log, environment, redactor, hooks).await
+        }
     }
 }
 
@@ -201,10 +185,7 @@ pub fn schema() -> String {
 }
 
 fn first_line(text: &str) -> &str {
-    let line = text
-        .lines()
-        .find(|line| !line.trim().is_empty())
-        .unwrap_or(text);
+    let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or(text);
     line.trim_start_matches("error: ")
 }
 

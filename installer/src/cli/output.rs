@@ -27,10 +27,7 @@ pub(super) struct Stderr {
 
 impl Stderr {
     pub(super) fn new(format: Format) -> Self {
-        Self {
-            format,
-            lock: Mutex::new(()),
-        }
+        Self { format, lock: Mutex::new(()) }
     }
 }
 
@@ -40,9 +37,7 @@ impl Log for Stderr {
         let mut stderr = anstream::stderr();
         // Nobody may be listening any more; that is no reason to stop.
         let _ = match self.format {
-            Format::Json => {
-                serde_json::to_string(event).map_or(Ok(()), |line| writeln!(stderr, "{line}"))
-            }
+            Format::Json => serde_json::to_string(event).map_or(Ok(()), |line| writeln!(stderr, "{line}")),
             Format::Human => {
                 let seconds = std::time::Duration::from_millis(event.elapsed_ms).as_secs_f64();
                 let mark = match event.level {
@@ -51,12 +46,7 @@ impl Log for Stderr {
                     Level::Error => "✗".red().to_string(),
                 };
                 let message = event.message.replace('\n', " ");
-                writeln!(
-                    stderr,
-                    "{mark} {:>8} {:<14} {message}",
-                    format!("{seconds:.2}s"),
-                    event.step
-                )
+                writeln!(stderr, "{mark} {:>8} {:<14} {message}", format!("{seconds:.2}s"), event.step)
             }
         };
     }

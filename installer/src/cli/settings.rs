@@ -32,15 +32,9 @@ pub(super) fn read(
     };
     let karpenter = KarpenterSettings::default();
     let karpenter = KarpenterSettings {
-        chart: env
-            .text("EKS_INSTALLER_KARPENTER_CHART")
-            .unwrap_or(karpenter.chart),
-        version: env
-            .text("EKS_INSTALLER_KARPENTER_VERSION")
-            .unwrap_or(karpenter.version),
-        namespace: env
-            .text("EKS_INSTALLER_KARPENTER_NAMESPACE")
-            .unwrap_or(karpenter.namespace),
+        chart: env.text("EKS_INSTALLER_KARPENTER_CHART").unwrap_or(karpenter.chart),
+        version: env.text("EKS_INSTALLER_KARPENTER_VERSION").unwrap_or(karpenter.version),
+        namespace: env.text("EKS_INSTALLER_KARPENTER_NAMESPACE").unwrap_or(karpenter.namespace),
         replicas: env.number("EKS_INSTALLER_KARPENTER_REPLICAS")?,
         values: env.text("EKS_INSTALLER_KARPENTER_VALUES"),
         set: install.map(|args| args.set.clone()).unwrap_or_default(),
@@ -57,10 +51,7 @@ pub(super) fn read(
         return Err(format!("--set {value:?}: write name=value"));
     }
     let cluster = Identity {
-        name: target
-            .cluster_name
-            .clone()
-            .or_else(|| env.text("CLUSTER_NAME")),
+        name: target.cluster_name.clone().or_else(|| env.text("CLUSTER_NAME")),
         region: target.region.clone().or_else(|| env.text("AWS_REGION")),
         account: env.text("AWS_ACCOUNT_ID"),
     };
@@ -97,40 +88,31 @@ fn force(install: Option<&InstallArgs>) -> Result<Option<Force>, String> {
     let Some(name) = &install.force_phase_complete else {
         return Ok(None);
     };
-    let phase = Phase::parse(name)
-        .ok_or_else(|| format!("--force-phase-complete: {}", unknown_phase(name)))?;
+    let phase =
+        Phase::parse(name).ok_or_else(|| format!("--force-phase-complete: {}", unknown_phase(name)))?;
     let reason = install.reason.as_deref().map(str::trim).unwrap_or_default();
     if reason.is_empty() {
         return Err("--reason is empty; say why the gate is passed".to_owned());
     }
-    Ok(Some(Force {
-        phase,
-        reason: reason.to_owned(),
-    }))
+    Ok(Some(Force { phase, reason: reason.to_owned() }))
 }
 
 fn valid_cluster_name(name: &str) -> bool {
     name.len() <= 100
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
 }
 
 struct Environment<'e>(&'e BTreeMap<String, String>);
 
 impl Environment<'_> {
     fn text(&self, name: &str) -> Option<String> {
-        self.0
-            .get(name)
-            .map(|value| value.trim().to_owned())
-            .filter(|value| !value.is_empty())
+        self.0.get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 
     fn duration(&self, name: &str, default: Duration) -> Result<Duration, String> {
-        self.text(name).map_or(Ok(default), |text| {
-            duration::parse(&text).map_err(|wrong| format!("{name}: {wrong}"))
-        })
+        self.text(name)
+            .map_or(Ok(default), |text| duration::parse(&text).map_err(|wrong| format!("{name}: {wrong}")))
     }
 
     fn positive(&self, name: &str, default: Duration) -> Result<Duration, String> {
@@ -143,10 +125,7 @@ impl Environment<'_> {
 
     fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, String> {
         self.text(name)
-            .map(|text| {
-                text.parse()
-                    .map_err(|_| format!("{name}: {text:?} is not a number"))
-            })
+            .map(|text| text.parse().map_err(|_| format!("{name}: {text:?} is not a number")))
             .transpose()
     }
 }
@@ -157,16 +136,8 @@ mod tests {
     use super::*;
 
     fn read_with(variables: &[(&str, &str)]) -> Result<Settings, String> {
-        let environment = variables
-            .iter()
-            .map(|(name, value)| ((*name).into(), (*value).into()))
-            .collect();
-        let target = TargetArgs {
-            cluster_name: None,
-            region: None,
-            kubeconfig: None,
-            context: None,
-        };
+        let environment = variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let target = TargetArgs { cluster_name: None, region: None, kubeconfig: None, context: None };
         read(None, &target, &environment)
     }
 
@@ -200,17 +171,11 @@ mod tests {
             ("EKS_INSTALLER_READY_TIMEOUT", settings.limits.ready_timeout),
             ("EKS_INSTALLER_API_TIMEOUT", settings.limits.api_timeout),
             ("EKS_INSTALLER_RETRY_BUDGET", settings.limits.retry_budget),
-            (
-                "EKS_INSTALLER_CREATE_TIMEOUT",
-                settings.limits.create_timeout,
-            ),
+            ("EKS_INSTALLER_CREATE_TIMEOUT", settings.limits.create_timeout),
             ("EKS_INSTALLER_DEADLINE", settings.limits.deadline),
             ("EKS_INSTALLER_STABLE_SPAN", settings.limits.stable_span),
         ] {
-            let listed = super::super::VARIABLES
-                .iter()
-                .find(|it| it.name == name)
-                .unwrap();
+            let listed = super::super::VARIABLES.iter().find(|it| it.name == name).unwrap();
             assert_eq!(duration::parse(listed.default).unwrap(), value, "{name}");
         }
         let settings = read_with(&[("EKS_INSTALLER_READY_TIMEOUT", "90")]).unwrap();

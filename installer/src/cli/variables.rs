@@ -12,45 +12,17 @@ pub struct Variable {
 }
 
 const fn variable(name: &'static str, default: &'static str, meaning: &'static str) -> Variable {
-    Variable {
-        name,
-        default,
-        meaning,
-    }
+    Variable { name, default, meaning }
 }
 
 /// Every variable that is read.
 pub const VARIABLES: &[Variable] = &[
-    variable(
-        "KUBECONFIG",
-        "required",
-        "path of the kubeconfig; the first one of a list",
-    ),
-    variable(
-        "CLUSTER_NAME",
-        "from the kubeconfig",
-        "name of the EKS cluster",
-    ),
-    variable(
-        "AWS_REGION",
-        "from the kubeconfig",
-        "region of the EKS cluster",
-    ),
-    variable(
-        "AWS_ACCOUNT_ID",
-        "not checked",
-        "account of the EKS cluster, twelve digits",
-    ),
-    variable(
-        "AWS_PROFILE",
-        "none",
-        "passed on to eksctl, aws and the kubeconfig's credentials helper",
-    ),
-    variable(
-        "EKS_INSTALLER_NODE_WAIT",
-        "30s",
-        "how long phase 1 waits for nodes to be Ready; duration",
-    ),
+    variable("KUBECONFIG", "required", "path of the kubeconfig; the first one of a list"),
+    variable("CLUSTER_NAME", "from the kubeconfig", "name of the EKS cluster"),
+    variable("AWS_REGION", "from the kubeconfig", "region of the EKS cluster"),
+    variable("AWS_ACCOUNT_ID", "not checked", "account of the EKS cluster, twelve digits"),
+    variable("AWS_PROFILE", "none", "passed on to eksctl, aws and the kubeconfig's credentials helper"),
+    variable("EKS_INSTALLER_NODE_WAIT", "30s", "how long phase 1 waits for nodes to be Ready; duration"),
     variable(
         "EKS_INSTALLER_HELM_TIMEOUT",
         "10m",
@@ -66,71 +38,19 @@ pub const VARIABLES: &[Variable] = &[
         "2s",
         "how long the controller must have been Ready without a break; duration",
     ),
-    variable(
-        "EKS_INSTALLER_API_TIMEOUT",
-        "30s",
-        "how long one API request may take; duration",
-    ),
-    variable(
-        "EKS_INSTALLER_RETRY_BUDGET",
-        "60s",
-        "how long one operation is retried; duration",
-    ),
-    variable(
-        "EKS_INSTALLER_CREATE_TIMEOUT",
-        "40m",
-        "how long eksctl create cluster may take; duration",
-    ),
-    variable(
-        "EKS_INSTALLER_DEADLINE",
-        "1h",
-        "how long the whole run may take; duration",
-    ),
-    variable(
-        "EKS_INSTALLER_SEED",
-        "from the clock",
-        "seed of the retries' jitter; a number",
-    ),
-    variable(
-        "EKS_INSTALLER_KARPENTER_CHART",
-        "oci://public.ecr.aws/karpenter/karpenter",
-        "chart reference",
-    ),
-    variable(
-        "EKS_INSTALLER_KARPENTER_VERSION",
-        "1.8.3",
-        "chart version, without a v",
-    ),
-    variable(
-        "EKS_INSTALLER_KARPENTER_NAMESPACE",
-        "kube-system",
-        "namespace of the release",
-    ),
-    variable(
-        "EKS_INSTALLER_KARPENTER_REPLICAS",
-        "the chart's",
-        "replicas of the controller; a number",
-    ),
-    variable(
-        "EKS_INSTALLER_KARPENTER_VALUES",
-        "none",
-        "path of a values file",
-    ),
-    variable(
-        "EKS_INSTALLER_EKSCTL_CONFIG",
-        "none",
-        "path of an eksctl configuration file for a new cluster",
-    ),
-    variable(
-        "EKS_INSTALLER_NODES",
-        "eksctl's",
-        "nodes of a new cluster; a number",
-    ),
-    variable(
-        "EKS_INSTALLER_NODE_TYPE",
-        "eksctl's",
-        "instance type of a new cluster's nodes",
-    ),
+    variable("EKS_INSTALLER_API_TIMEOUT", "30s", "how long one API request may take; duration"),
+    variable("EKS_INSTALLER_RETRY_BUDGET", "60s", "how long one operation is retried; duration"),
+    variable("EKS_INSTALLER_CREATE_TIMEOUT", "40m", "how long eksctl create cluster may take; duration"),
+    variable("EKS_INSTALLER_DEADLINE", "1h", "how long the whole run may take; duration"),
+    variable("EKS_INSTALLER_SEED", "from the clock", "seed of the retries' jitter; a number"),
+    variable("EKS_INSTALLER_KARPENTER_CHART", "oci://public.ecr.aws/karpenter/karpenter", "chart reference"),
+    variable("EKS_INSTALLER_KARPENTER_VERSION", "1.8.3", "chart version, without a v"),
+    variable("EKS_INSTALLER_KARPENTER_NAMESPACE", "kube-system", "namespace of the release"),
+    variable("EKS_INSTALLER_KARPENTER_REPLICAS", "the chart's", "replicas of the controller; a number"),
+    variable("EKS_INSTALLER_KARPENTER_VALUES", "none", "path of a values file"),
+    variable("EKS_INSTALLER_EKSCTL_CONFIG", "none", "path of an eksctl configuration file for a new cluster"),
+    variable("EKS_INSTALLER_NODES", "eksctl's", "nodes of a new cluster; a number"),
+    variable("EKS_INSTALLER_NODE_TYPE", "eksctl's", "instance type of a new cluster's nodes"),
     variable(
         "EKS_INSTALLER_KUBERNETES_VERSION",
         "eksctl's",
@@ -141,9 +61,8 @@ pub const VARIABLES: &[Variable] = &[
 /// The list for `--help`.
 #[must_use]
 pub fn help() -> String {
-    let mut text = String::from(
-        "Environment (a duration is written 30s, 10m, 1h30m, 250ms or 600 for seconds):\n",
-    );
+    let mut text =
+        String::from("Environment (a duration is written 30s, 10m, 1h30m, 250ms or 600 for seconds):\n");
     for variable in VARIABLES {
         text.push_str(&format!(
             "  {}\n      {} [default: {}]\n",

@@ -81,10 +81,7 @@ pub enum ReadError {
 impl ReadError {
     /// An answer that cannot be understood.
     pub fn garbage(what: &str, detail: &dyn Display) -> Self {
-        Self::Garbage {
-            what: what.to_owned(),
-            detail: format!("the answer makes no sense: {detail}"),
-        }
+        Self::Garbage { what: what.to_owned(), detail: format!("the answer makes no sense: {detail}") }
     }
 
     /// What a client says when no answer came.
@@ -92,51 +89,22 @@ impl ReadError {
         let detail = chain(error);
         // A certificate that is not trusted, or credentials that cannot be made, stay so.
         if matches!(error, kube::Error::Auth(_)) || detail.contains("auth exec") {
-            return Self::Refused {
-                what: what.to_owned(),
-                code: 401,
-                message: detail,
-            };
+            return Self::Refused { what: what.to_owned(), code: 401, message: detail };
         }
-        let passing = ![
-            "invalid peer certificate",
-            "UnknownIssuer",
-            "CaUsedAsEndEntity",
-        ]
-        .iter()
-        .any(|sign| detail.contains(sign));
-        Self::Transport {
-            what: what.to_owned(),
-            detail,
-            passing,
-        }
+        let passing = !["invalid peer certificate", "UnknownIssuer", "CaUsedAsEndEntity"]
+            .iter()
+            .any(|sign| detail.contains(sign));
+        Self::Transport { what: what.to_owned(), detail, passing }
     }
 
     /// An unsuccessful answer.
-    pub fn status(
-        what: &str,
-        status: StatusCode,
-        message: &str,
-        retry_after: Option<Duration>,
-    ) -> Self {
+    pub fn status(what: &str, status: StatusCode, message: &str, retry_after: Option<Duration>) -> Self {
         let (what, message, code) = (what.to_owned(), message.to_owned(), status.as_u16());
         match code {
-            401 | 403 => Self::Refused {
-                what,
-                code,
-                message,
-            },
+            401 | 403 => Self::Refused { what, code, message },
             404 => Self::Missing { what, message },
-            429 | 500 | 502 | 503 | 504 => Self::Failing {
-                what,
-                code,
-                message,
-                retry_after,
-            },
-            _ => Self::Garbage {
-                what,
-                detail: format!("HTTP {code}: {message}"),
-            },
+            429 | 500 | 502 | 503 | 504 => Self::Failing { what, code, message, retry_after },
+            _ => Self::Garbage { what, detail: format!("HTTP {code}: {message}") },
         }
     }
 
@@ -151,9 +119,7 @@ impl ReadError {
                 error.detail.clone(),
                 "point KUBECONFIG at a kubeconfig of the cluster, or write one",
             )
-            .commands([
-                "eksctl utils write-kubeconfig --cluster \"$CLUSTER_NAME\" --region \"$AWS_REGION\"",
-            ]),
+            .commands(["eksctl utils write-kubeconfig --cluster \"$CLUSTER_NAME\" --region \"$AWS_REGION\""]),
             Self::Transport { .. } | Self::TimedOut { .. } | Self::Failing { .. } => Blocker::new(
                 Code::ClusterUnreachable,
                 format!("the API server{at} could not be read: {self}"),

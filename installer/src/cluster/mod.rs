@@ -46,12 +46,7 @@ impl<'a> Cluster<'a> {
     /// # Errors
     /// When the kubeconfig cannot be read or no client can be built on it.
     pub async fn connect(run: &'a Run<'a>) -> Result<Self, ReadError> {
-        let connection = run
-            .ctx
-            .cluster
-            .connect()
-            .await
-            .map_err(ReadError::Kubeconfig)?;
+        let connection = run.ctx.cluster.connect().await.map_err(ReadError::Kubeconfig)?;
         Ok(Self { run, connection })
     }
 
@@ -59,11 +54,7 @@ impl<'a> Cluster<'a> {
     ///
     /// # Errors
     /// When the server could not be asked, refuses, or cannot be understood.
-    pub async fn get<T: DeserializeOwned>(
-        &self,
-        what: &str,
-        path: &str,
-    ) -> Result<Option<T>, ReadError> {
+    pub async fn get<T: DeserializeOwned>(&self, what: &str, path: &str) -> Result<Option<T>, ReadError> {
         let body = self
             .run
             .retrying(what, || async {
@@ -102,16 +93,8 @@ impl<'a> Cluster<'a> {
     ///
     /// # Errors
     /// As [`Cluster::get`].
-    pub async fn text(
-        &self,
-        what: &str,
-        path: &str,
-        query: Query<'_>,
-    ) -> Result<String, ReadError> {
-        let body = self
-            .run
-            .retrying(what, || self.request(what, path, query, "text/plain, */*"))
-            .await?;
+    pub async fn text(&self, what: &str, path: &str, query: Query<'_>) -> Result<String, ReadError> {
+        let body = self.run.retrying(what, || self.request(what, path, query, "text/plain, */*")).await?;
         Ok(String::from_utf8_lossy(&body).into_owned())
     }
 
@@ -127,9 +110,7 @@ impl<'a> Cluster<'a> {
         let exchange = async {
             let response = self.open(what, path, query, accept).await?;
             let bytes = response.into_body().collect_bytes().await;
-            bytes
-                .map(|bytes| bytes.to_vec())
-                .map_err(|error| ReadError::transport(what, &error))
+            bytes.map(|bytes| bytes.to_vec()).map_err(|error| ReadError::transport(what, &error))
         };
         self.limited(what, limit, exchange).await
     }
@@ -149,12 +130,8 @@ impl<'a> Cluster<'a> {
             .header(header::ACCEPT, accept)
             .body(Body::empty())
             .map_err(|error| ReadError::garbage(what, &error))?;
-        let response = self
-            .connection
-            .client
-            .send(request)
-            .await
-            .map_err(|error| ReadError::transport(what, &error))?;
+        let response =
+            self.connection.client.send(request).await.map_err(|error| ReadError::transport(what, &error))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -165,17 +142,8 @@ impl<'a> Cluster<'a> {
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.trim().parse().ok())
             .map(Duration::from_secs);
-        let body = response
-            .into_body()
-            .collect_bytes()
-            .await
-            .unwrap_or_default();
-        Err(ReadError::status(
-            what,
-            status,
-            &said(status, &body),
-            retry_after,
-        ))
+        let body = response.into_body().collect_bytes().await.unwrap_or_default();
+        Err(ReadError::status(what, status, &said(status, &body), retry_after))
     }
 
     /// A future under a time limit and the run's stop.
@@ -203,18 +171,9 @@ fn said(status: StatusCode, body: &[u8]) -> String {
     let message = serde_json::from_slice::<Value>(body)
         .ok()
         .and_then(|status| status["message"].as_str().map(str::to_owned))
-        .unwrap_or_else(|| {
-            String::from_utf8_lossy(body)
-                .trim()
-                .chars()
-                .take(300)
-                .collect()
-        });
+        .unwrap_or_else(|| String::from_utf8_lossy(body).trim().chars().take(300).collect());
     if message.is_empty() {
-        status
-            .canonical_reason()
-            .unwrap_or("no reason given")
-            .to_owned()
+        status.canonical_reason().unwrap_or("no reason given").to_owned()
     } else {
         message
     }
@@ -237,16 +196,10 @@ fn parse(what: &str, body: &[u8]) -> Result<Value, ReadError> {
 
 fn listed<T: DeserializeOwned>(what: &str, answer: Value) -> Result<Listed<T>, ReadError> {
     let no_list = |detail: &str| ReadError::garbage(what, &detail);
-    if !answer["kind"]
-        .as_str()
-        .is_some_and(|kind| kind.ends_with("List"))
-    {
+    if !answer["kind"].as_str().is_some_and(|kind| kind.ends_with("List")) {
         return Err(no_list("the answer is not a list"));
     }
-    let resource_version = answer["metadata"]["resourceVersion"]
-        .as_str()
-        .unwrap_or("")
-        .to_owned();
+    let resource_version = answer["metadata"]["resourceVersion"].as_str().unwrap_or("").to_owned();
     let items = match answer.get("items") {
         // A Go server writes an empty list as null.
         Some(Value::Null) => Vec::new(),
@@ -257,10 +210,7 @@ fn listed<T: DeserializeOwned>(what: &str, answer: Value) -> Result<Listed<T>, R
             .map_err(|error| ReadError::garbage(what, &error))?,
         _ => return Err(no_list("the list has no items")),
     };
-    Ok(Listed {
-        items,
-        resource_version,
-    })
+    Ok(Listed { items, resource_version })
 }
 
 fn encode(query: Query<'_>) -> String {

@@ -50,17 +50,11 @@ impl Cluster<'_> {
                 objects.insert(key(&item), typed(what, item)?);
             }
             if let Some(found) = judge(&objects) {
-                return Ok(Watched {
-                    found: Some(found),
-                    objects,
-                });
+                return Ok(Watched { found: Some(found), objects });
             }
             let remaining = end.saturating_sub(clock.elapsed());
             if remaining.is_zero() {
-                return Ok(Watched {
-                    found: None,
-                    objects,
-                });
+                return Ok(Watched { found: None, objects });
             }
             let opened = clock.elapsed();
             let watching = self.follow(what, path, query, &listed.resource_version, |event| {
@@ -75,10 +69,7 @@ impl Cluster<'_> {
             };
             match followed {
                 Ok(Some(found)) => {
-                    return Ok(Watched {
-                        found: Some(found),
-                        objects,
-                    });
+                    return Ok(Watched { found: Some(found), objects });
                 }
                 // The server ended a watch that had lived: that is how watches are.
                 Ok(None) if clock.elapsed() > opened + Duration::from_secs(1) => {
@@ -87,10 +78,7 @@ impl Cluster<'_> {
                 Ok(None) => {
                     let ended = "the watch ended at once";
                     if !self.run.backoff(&mut attempts, what, ended, None).await {
-                        return Ok(Watched {
-                            found: None,
-                            objects,
-                        });
+                        return Ok(Watched { found: None, objects });
                     }
                 }
                 Err(error) => {
@@ -123,9 +111,7 @@ impl Cluster<'_> {
             ("timeoutSeconds", WATCH_SECONDS),
         ]);
         let limit = self.run.settings.limits.api_timeout;
-        let response = self
-            .limited(what, limit, self.open(what, path, &query, super::JSON))
-            .await?;
+        let response = self.limited(what, limit, self.open(what, path, &query, super::JSON)).await?;
         let mut body: Body = response.into_body();
         let mut pending = Vec::new();
         while let Some(frame) = body.frame().await {

@@ -56,14 +56,8 @@ pub struct Symptoms {
 /// together, any of the outer ones will do.
 enum Find {
     Log(&'static [&'static [&'static str]]),
-    Waiting {
-        reasons: &'static [&'static str],
-        signs: &'static [&'static [&'static str]],
-    },
-    Event {
-        reason: &'static str,
-        signs: &'static [&'static [&'static str]],
-    },
+    Waiting { reasons: &'static [&'static str], signs: &'static [&'static [&'static str]] },
+    Event { reason: &'static str, signs: &'static [&'static [&'static str]] },
     Scheduler(fn(&Scheduling) -> bool),
     Terminated(&'static str),
     CrashLoop,
@@ -81,12 +75,7 @@ struct Row {
 }
 
 const ANY: &[&[&str]] = &[&[]];
-const PULL: &[&str] = &[
-    "ErrImagePull",
-    "ImagePullBackOff",
-    "InvalidImageName",
-    "ErrImageNeverPull",
-];
+const PULL: &[&str] = &["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"];
 const LOGS: &[&str] = &[
     "kubectl -n kube-system logs -l app.kubernetes.io/name=karpenter --tail=50",
     "kubectl -n kube-system logs -l app.kubernetes.io/name=karpenter --previous --tail=50",
@@ -192,12 +181,7 @@ const TABLE: &[Row] = &[
         gravity: Gravity::Error,
         find: Find::Waiting {
             reasons: PULL,
-            signs: &[
-                &["403 forbidden"],
-                &["401 unauthorized"],
-                &["denied"],
-                &["authorization failed"],
-            ],
+            signs: &[&["403 forbidden"], &["401 unauthorized"], &["denied"], &["authorization failed"]],
         },
         meaning: "the registry refuses the image",
         remediation: "give the nodes the right to pull it, or point the chart at a registry that they \
@@ -218,10 +202,7 @@ const TABLE: &[Row] = &[
     Row {
         code: "IMAGE_PULL_FAILED",
         gravity: Gravity::Error,
-        find: Find::Waiting {
-            reasons: PULL,
-            signs: ANY,
-        },
+        find: Find::Waiting { reasons: PULL, signs: ANY },
         meaning: "the image cannot be pulled",
         remediation: "see that the registry can be reached from the nodes and that the image exists",
         commands: DESCRIBE,
@@ -230,11 +211,7 @@ const TABLE: &[Row] = &[
         code: "CONTAINER_CONFIG_INVALID",
         gravity: Gravity::Error,
         find: Find::Waiting {
-            reasons: &[
-                "CreateContainerConfigError",
-                "CreateContainerError",
-                "RunContainerError",
-            ],
+            reasons: &["CreateContainerConfigError", "CreateContainerError", "RunContainerError"],
             signs: ANY,
         },
         meaning: "the container cannot be created as it is configured",
@@ -284,9 +261,7 @@ const TABLE: &[Row] = &[
     Row {
         code: "NODES_CORDONED",
         gravity: Gravity::Blocked,
-        find: Find::Scheduler(|scheduling| {
-            scheduling.all_nodes(|reason| matches!(reason, Reason::Cordoned))
-        }),
+        find: Find::Scheduler(|scheduling| scheduling.all_nodes(|reason| matches!(reason, Reason::Cordoned))),
         meaning: "every node is cordoned",
         remediation: "put the foundation phase right: uncordon a node or add one",
         commands: NODES,
@@ -317,10 +292,7 @@ const TABLE: &[Row] = &[
         code: "INSUFFICIENT_RESOURCES",
         gravity: Gravity::Error,
         find: Find::Scheduler(|scheduling| {
-            scheduling
-                .of_kind(|reason| matches!(reason, Reason::Insufficient(_)))
-                .next()
-                .is_some()
+            scheduling.of_kind(|reason| matches!(reason, Reason::Insufficient(_))).next().is_some()
         }),
         meaning: "no node has enough room",
         remediation: "add larger nodes, or ask for less with controller.resources.requests",
@@ -330,10 +302,7 @@ const TABLE: &[Row] = &[
         code: "TOO_MANY_PODS",
         gravity: Gravity::Error,
         find: Find::Scheduler(|scheduling| {
-            scheduling
-                .of_kind(|reason| matches!(reason, Reason::TooManyPods))
-                .next()
-                .is_some()
+            scheduling.of_kind(|reason| matches!(reason, Reason::TooManyPods)).next().is_some()
         }),
         meaning: "the nodes run as many pods as they may",
         remediation: "add a node, or raise the nodes' limit of pods (prefix delegation)",
@@ -343,10 +312,7 @@ const TABLE: &[Row] = &[
         code: "POD_ANTI_AFFINITY",
         gravity: Gravity::Error,
         find: Find::Scheduler(|scheduling| {
-            scheduling
-                .of_kind(|reason| matches!(reason, Reason::AntiAffinity))
-                .next()
-                .is_some()
+            scheduling.of_kind(|reason| matches!(reason, Reason::AntiAffinity)).next().is_some()
         }),
         meaning: "the controller's replicas must not share a node, and there are not enough nodes",
         remediation: "add a node, or install one replica with EKS_INSTALLER_KARPENTER_REPLICAS=1",
@@ -356,10 +322,7 @@ const TABLE: &[Row] = &[
         code: "TOPOLOGY_SPREAD",
         gravity: Gravity::Error,
         find: Find::Scheduler(|scheduling| {
-            scheduling
-                .of_kind(|reason| matches!(reason, Reason::TopologySpread))
-                .next()
-                .is_some()
+            scheduling.of_kind(|reason| matches!(reason, Reason::TopologySpread)).next().is_some()
         }),
         meaning: "the controller's replicas cannot be spread over the zones as they must",
         remediation: "give the node group nodes in a second zone, and see that nodes carry the zone label",
@@ -389,10 +352,7 @@ const TABLE: &[Row] = &[
     Row {
         code: "SANDBOX_FAILED",
         gravity: Gravity::Error,
-        find: Find::Event {
-            reason: "FailedCreatePodSandBox",
-            signs: ANY,
-        },
+        find: Find::Event { reason: "FailedCreatePodSandBox", signs: ANY },
         meaning: "the node cannot set up the pod",
         remediation: "see the container runtime's words in the message",
         commands: DESCRIBE,
@@ -400,10 +360,7 @@ const TABLE: &[Row] = &[
     Row {
         code: "VOLUME_MOUNT_FAILED",
         gravity: Gravity::Error,
-        find: Find::Event {
-            reason: "FailedMount",
-            signs: ANY,
-        },
+        find: Find::Event { reason: "FailedMount", signs: ANY },
         meaning: "a volume of the pod cannot be mounted",
         remediation: "create what the message names",
         commands: DESCRIBE,
@@ -411,10 +368,7 @@ const TABLE: &[Row] = &[
     Row {
         code: "PROBE_FAILING",
         gravity: Gravity::Error,
-        find: Find::Event {
-            reason: "Unhealthy",
-            signs: &[&["probe failed"], &["probe errored"]],
-        },
+        find: Find::Event { reason: "Unhealthy", signs: &[&["probe failed"], &["probe errored"]] },
         meaning: "the container runs and its probe fails",
         remediation: "read the controller's log: it runs, and says that it is not well",
         commands: LOGS,
@@ -460,17 +414,9 @@ impl Find {
     /// The words by which a row is found, if it is.
     fn cite(&self, symptoms: &Symptoms) -> Option<String> {
         match self {
-            Find::Log(signs) => symptoms
-                .said
-                .iter()
-                .rev()
-                .find(|line| matches(line, signs))
-                .cloned(),
+            Find::Log(signs) => symptoms.said.iter().rev().find(|line| matches(line, signs)).cloned(),
             Find::Waiting { reasons, signs } => symptoms.containers.iter().find_map(|container| {
-                let reason = container
-                    .reason
-                    .as_deref()
-                    .filter(|reason| reasons.contains(reason))?;
+                let reason = container.reason.as_deref().filter(|reason| reasons.contains(reason))?;
                 // The kubelet's words about the pull are in the event; "Back-off pulling image" is not.
                 let message = container.message.as_deref().unwrap_or("");
                 let texts: Vec<&str> = symptoms
@@ -481,9 +427,7 @@ impl Find {
                     .filter(|event| event.starts_with("Warning "))
                     .chain([message])
                     .collect();
-                let telling = texts
-                    .iter()
-                    .find(|text| matches(text, signs) && !text.is_empty());
+                let telling = texts.iter().find(|text| matches(text, signs) && !text.is_empty());
                 if telling.is_none() && !signs.iter().any(|all| all.is_empty()) {
                     return None;
                 }
@@ -510,22 +454,16 @@ impl Find {
             }
             Find::Terminated(reason) => symptoms.containers.iter().find_map(|container| {
                 let last = container.last_termination.as_ref()?;
-                (last.reason.as_deref() == Some(reason)).then(|| {
-                    format!(
-                        "container {}: {reason}, exit code {}",
-                        container.name, last.exit_code
-                    )
-                })
+                (last.reason.as_deref() == Some(reason))
+                    .then(|| format!("container {}: {reason}, exit code {}", container.name, last.exit_code))
             }),
             Find::CrashLoop => symptoms.containers.iter().find_map(|container| {
                 let waiting = container.reason.as_deref() == Some("CrashLoopBackOff");
-                let ended =
-                    container.state == "terminated" || (container.restarts > 0 && !container.ready);
+                let ended = container.state == "terminated" || (container.restarts > 0 && !container.ready);
                 let last = container.last_termination.as_ref();
                 (waiting || (ended && last.is_some())).then(|| {
-                    let code = last.map_or_else(String::new, |last| {
-                        format!(" with exit code {}", last.exit_code)
-                    });
+                    let code =
+                        last.map_or_else(String::new, |last| format!(" with exit code {}", last.exit_code));
                     let said = symptoms.said.last().map_or_else(
                         || "and its log is empty".to_owned(),
                         |line| format!("and its last words are: {line}"),
@@ -536,23 +474,13 @@ impl Find {
                     )
                 })
             }),
-            Find::Status(sign) => symptoms
-                .status
-                .clone()
-                .filter(|status| status.to_lowercase().contains(sign)),
+            Find::Status(sign) => {
+                symptoms.status.clone().filter(|status| status.to_lowercase().contains(sign))
+            }
             Find::NotReady => {
-                let container = symptoms
-                    .containers
-                    .iter()
-                    .find(|container| !container.ready)?;
-                let reason = container
-                    .reason
-                    .as_deref()
-                    .map_or_else(String::new, |r| format!(" ({r})"));
-                Some(format!(
-                    "container {} is {}{reason} and not ready",
-                    container.name, container.state
-                ))
+                let container = symptoms.containers.iter().find(|container| !container.ready)?;
+                let reason = container.reason.as_deref().map_or_else(String::new, |r| format!(" ({r})"));
+                Some(format!("container {} is {}{reason} and not ready", container.name, container.state))
             }
         }
     }
@@ -561,30 +489,17 @@ impl Find {
 /// Whether a line has all the signs of any of the groups.
 fn matches(line: &str, groups: &[&[&str]]) -> bool {
     let line = line.to_lowercase();
-    groups
-        .iter()
-        .any(|signs| signs.iter().all(|sign| line.contains(sign)))
+    groups.iter().any(|signs| signs.iter().all(|sign| line.contains(sign)))
 }
 
 /// Why nodes are not Ready: a cause's name, and what to do.
 #[must_use]
 pub fn node_cause(nodes: &[NodeState]) -> (Option<&'static str>, &'static str) {
-    let said = |sign: &str| {
-        nodes
-            .iter()
-            .filter_map(|node| node.why.as_deref())
-            .any(|why| why.contains(sign))
-    };
+    let said = |sign: &str| nodes.iter().filter_map(|node| node.why.as_deref()).any(|why| why.contains(sign));
     if said("cni plugin not initialized") || said("NetworkPluginNotReady") {
-        (
-            Some("CNI_MISSING"),
-            "the nodes have no CNI plugin; install or mend the vpc-cni add-on (aws-node)",
-        )
+        (Some("CNI_MISSING"), "the nodes have no CNI plugin; install or mend the vpc-cni add-on (aws-node)")
     } else if said("Kubelet stopped posting node status") || said("NodeStatusUnknown") {
-        (
-            Some("KUBELET_SILENT"),
-            "the nodes' kubelets have fallen silent; see whether the instances run",
-        )
+        (Some("KUBELET_SILENT"), "the nodes' kubelets have fallen silent; see whether the instances run")
     } else {
         (None, "see why the nodes' kubelets are not ready")
     }

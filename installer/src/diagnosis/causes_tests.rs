@@ -11,18 +11,10 @@ fn said(line: &str) -> Symptoms {
         state: "waiting".into(),
         reason: Some("CrashLoopBackOff".into()),
         restarts: 3,
-        last_termination: Some(Termination {
-            exit_code: 1,
-            reason: None,
-            message: None,
-        }),
+        last_termination: Some(Termination { exit_code: 1, reason: None, message: None }),
         ..Container::default()
     };
-    Symptoms {
-        said: vec![line.into()],
-        containers: vec![container],
-        ..Symptoms::default()
-    }
+    Symptoms { said: vec![line.into()], containers: vec![container], ..Symptoms::default() }
 }
 
 fn waiting(reason: &str, event: &str) -> Symptoms {
@@ -33,20 +25,12 @@ fn waiting(reason: &str, event: &str) -> Symptoms {
         message: Some("Back-off pulling image \"x\"".into()),
         ..Container::default()
     };
-    Symptoms {
-        events: vec![event.into()],
-        containers: vec![container],
-        ..Symptoms::default()
-    }
+    Symptoms { events: vec![event.into()], containers: vec![container], ..Symptoms::default() }
 }
 
 fn scheduler(parts: &str) -> Symptoms {
-    let message =
-        format!("0/2 nodes are available: {parts}. preemption: 0/2 nodes are available: 2 x.");
-    Symptoms {
-        scheduling: Some((Scheduling::parse(&message).unwrap(), message)),
-        ..Symptoms::default()
-    }
+    let message = format!("0/2 nodes are available: {parts}. preemption: 0/2 nodes are available: 2 x.");
+    Symptoms { scheduling: Some((Scheduling::parse(&message).unwrap(), message)), ..Symptoms::default() }
 }
 
 #[test]
@@ -62,11 +46,7 @@ fn the_controllers_own_words_are_classified_and_cited() {
             "KUBERNETES_TOO_NEW",
             Gravity::Error,
         ),
-        (
-            "ec2 api connectivity check failed",
-            "POD_IDENTITY_MISSING",
-            Gravity::Blocked,
-        ),
+        ("ec2 api connectivity check failed", "POD_IDENTITY_MISSING", Gravity::Blocked),
         (
             "operation error STS: AssumeRoleWithWebIdentity, https response error StatusCode: 403, AccessDenied",
             "OIDC_TRUST_WRONG",
@@ -87,16 +67,8 @@ fn the_controllers_own_words_are_classified_and_cited() {
             "AWS_UNREACHABLE",
             Gravity::Blocked,
         ),
-        (
-            "AWS.SimpleQueueService.NonExistentQueue: no",
-            "INTERRUPTION_QUEUE_MISSING",
-            Gravity::Error,
-        ),
-        (
-            "something nobody has seen before",
-            "CRASH_LOOP",
-            Gravity::Error,
-        ),
+        ("AWS.SimpleQueueService.NonExistentQueue: no", "INTERRUPTION_QUEUE_MISSING", Gravity::Error),
+        ("something nobody has seen before", "CRASH_LOOP", Gravity::Error),
     ] {
         let cause = Cause::of(&said(line)).unwrap();
         assert_eq!((cause.code, cause.gravity), (code, gravity), "{line}");
@@ -107,18 +79,9 @@ fn the_controllers_own_words_are_classified_and_cited() {
 #[test]
 fn a_pull_failure_is_told_by_the_kubelets_words_not_by_the_back_off() {
     for (event, code) in [
-        (
-            "Warning Failed: Failed to pull image \"x\": 403 Forbidden",
-            "IMAGE_PULL_DENIED",
-        ),
-        (
-            "Warning Failed: Failed to pull image \"x\": not found",
-            "IMAGE_NOT_FOUND",
-        ),
-        (
-            "Warning Failed: Failed to pull image \"x\": dial tcp: i/o timeout",
-            "IMAGE_PULL_FAILED",
-        ),
+        ("Warning Failed: Failed to pull image \"x\": 403 Forbidden", "IMAGE_PULL_DENIED"),
+        ("Warning Failed: Failed to pull image \"x\": not found", "IMAGE_NOT_FOUND"),
+        ("Warning Failed: Failed to pull image \"x\": dial tcp: i/o timeout", "IMAGE_PULL_FAILED"),
     ] {
         let cause = Cause::of(&waiting("ImagePullBackOff", event)).unwrap();
         assert_eq!(cause.code, code, "{event}");
@@ -129,52 +92,24 @@ fn a_pull_failure_is_told_by_the_kubelets_words_not_by_the_back_off() {
 #[test]
 fn the_schedulers_histogram_is_classified() {
     for (parts, code, gravity) in [
-        (
-            "2 node(s) had untolerated taint {dedicated: gpu}",
-            "UNTOLERATED_TAINT",
-            Gravity::Blocked,
-        ),
-        (
-            "2 node(s) had untolerated taint(s)",
-            "UNTOLERATED_TAINT",
-            Gravity::Blocked,
-        ),
+        ("2 node(s) had untolerated taint {dedicated: gpu}", "UNTOLERATED_TAINT", Gravity::Blocked),
+        ("2 node(s) had untolerated taint(s)", "UNTOLERATED_TAINT", Gravity::Blocked),
         (
             "2 node(s) had untolerated taint {node.kubernetes.io/not-ready: }",
             "NODES_NOT_READY",
             Gravity::Blocked,
         ),
-        (
-            "2 node(s) were unschedulable",
-            "NODES_CORDONED",
-            Gravity::Blocked,
-        ),
-        (
-            "2 node(s) didn't match Pod's node affinity/selector",
-            "NODE_AFFINITY",
-            Gravity::Blocked,
-        ),
-        (
-            "2 Insufficient cpu",
-            "INSUFFICIENT_RESOURCES",
-            Gravity::Error,
-        ),
+        ("2 node(s) were unschedulable", "NODES_CORDONED", Gravity::Blocked),
+        ("2 node(s) didn't match Pod's node affinity/selector", "NODE_AFFINITY", Gravity::Blocked),
+        ("2 Insufficient cpu", "INSUFFICIENT_RESOURCES", Gravity::Error),
         (
             "1 Insufficient cpu, 1 node(s) had untolerated taint {a: b}",
             "INSUFFICIENT_RESOURCES",
             Gravity::Error,
         ),
         ("2 Too many pods", "TOO_MANY_PODS", Gravity::Error),
-        (
-            "2 node(s) didn't match pod anti-affinity rules",
-            "POD_ANTI_AFFINITY",
-            Gravity::Error,
-        ),
-        (
-            "2 node(s) didn't match pod topology spread constraints",
-            "TOPOLOGY_SPREAD",
-            Gravity::Error,
-        ),
+        ("2 node(s) didn't match pod anti-affinity rules", "POD_ANTI_AFFINITY", Gravity::Error),
+        ("2 node(s) didn't match pod topology spread constraints", "TOPOLOGY_SPREAD", Gravity::Error),
         ("2 node(s) are on strike", "UNSCHEDULABLE", Gravity::Error),
     ] {
         let cause = Cause::of(&scheduler(parts)).unwrap();

@@ -36,10 +36,7 @@ pub fn unready(pod: &Pod) -> bool {
     }
     !status
         .and_then(|status| status.conditions.as_ref())
-        .is_some_and(|all| {
-            all.iter()
-                .any(|one| one.type_ == "Ready" && one.status == "True")
-        })
+        .is_some_and(|all| all.iter().any(|one| one.type_ == "Ready" && one.status == "True"))
 }
 
 impl Diagnosis {
@@ -60,17 +57,13 @@ impl Diagnosis {
     /// The most telling cause.
     #[must_use]
     pub fn primary(&self) -> Option<&Cause> {
-        self.causes
-            .iter()
-            .map(|(_, cause)| cause)
-            .min_by_key(|cause| cause.rank)
+        self.causes.iter().map(|(_, cause)| cause).min_by_key(|cause| cause.rank)
     }
 
     /// Whether the most telling cause is something that the foundation phase provides.
     #[must_use]
     pub fn blocked(&self) -> bool {
-        self.primary()
-            .is_some_and(|cause| cause.gravity == Gravity::Blocked)
+        self.primary().is_some_and(|cause| cause.gravity == Gravity::Blocked)
     }
 
     /// Every cause with its pods and the cluster's words, the most telling first.
@@ -88,13 +81,7 @@ impl Diagnosis {
             .values()
             .map(|(cause, pods)| {
                 let which = if pods.len() == 1 { "pod" } else { "pods" };
-                format!(
-                    "{which} {}: {} ({}): {}",
-                    pods.join(", "),
-                    cause.meaning,
-                    cause.code,
-                    cause.cites
-                )
+                format!("{which} {}: {} ({}): {}", pods.join(", "), cause.meaning, cause.code, cause.cites)
             })
             .collect();
         (!parts.is_empty()).then(|| parts.join("; "))
@@ -121,17 +108,10 @@ async fn examine(
         .flat_map(str::lines)
         .map(str::to_owned)
         .collect();
-    said.extend(
-        log.iter()
-            .flatten()
-            .filter(|line| !line.trim().is_empty())
-            .cloned(),
-    );
+    said.extend(log.iter().flatten().filter(|line| !line.trim().is_empty()).cloned());
     let scheduling = scheduling(pod, events.as_deref().unwrap_or_default());
     let symptoms = Symptoms {
-        shortfall: scheduling
-            .as_ref()
-            .and_then(|(read, _)| shortfall(pod, nodes, read)),
+        shortfall: scheduling.as_ref().and_then(|(read, _)| shortfall(pod, nodes, read)),
         scheduling,
         containers: containers.clone(),
         said,
@@ -144,9 +124,7 @@ async fn examine(
     let cause = Cause::of(&symptoms);
     let report = PodReport {
         name,
-        phase: status
-            .and_then(|status| status.phase.clone())
-            .unwrap_or_else(|| "Unknown".into()),
+        phase: status.and_then(|status| status.phase.clone()).unwrap_or_else(|| "Unknown".into()),
         node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
         events,
         containers,
@@ -161,9 +139,7 @@ fn containers(pod: &Pod) -> Vec<Container> {
         return Vec::new();
     };
     let init = status.init_container_statuses.iter().flatten();
-    init.chain(status.container_statuses.iter().flatten())
-        .map(container)
-        .collect()
+    init.chain(status.container_statuses.iter().flatten()).map(container).collect()
 }
 
 fn container(status: &ContainerStatus) -> Container {
@@ -203,14 +179,9 @@ fn termination(state: &ContainerState) -> Option<Termination> {
 /// The container whose log may say why: one that has run and is not well now.
 fn failing(containers: &[Container]) -> Option<&Container> {
     let has_run = |container: &&Container| {
-        container.state != "waiting"
-            || container.restarts > 0
-            || container.last_termination.is_some()
+        container.state != "waiting" || container.restarts > 0 || container.last_termination.is_some()
     };
-    containers
-        .iter()
-        .filter(|container| !container.ready)
-        .find(has_run)
+    containers.iter().filter(|container| !container.ready).find(has_run)
 }
 
 /// The end of a log: of the run before this one when the container restarts, since this one has hardly begun.
@@ -222,10 +193,7 @@ async fn log_tail(
 ) -> Option<Vec<String>> {
     let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}/log");
     let what = format!("read the log of {pod}");
-    let query = [
-        ("container", container.name.as_str()),
-        ("tailLines", LOG_LINES),
-    ];
+    let query = [("container", container.name.as_str()), ("tailLines", LOG_LINES)];
     let previous = [query[0], query[1], ("previous", "true")];
     let mut text = None;
     if container.restarts > 0 && container.state != "terminated" {
@@ -234,11 +202,7 @@ async fn log_tail(
     if text.as_deref().is_none_or(|text| text.trim().is_empty()) {
         text = cluster.text(&what, &path, &query).await.ok().or(text);
     }
-    text.map(|text| {
-        text.lines()
-            .map(|line| line.chars().take(1000).collect())
-            .collect()
-    })
+    text.map(|text| text.lines().map(|line| line.chars().take(1000).collect()).collect())
 }
 
 /// The pod's last events, oldest first.
@@ -247,91 +211,51 @@ async fn events(cluster: &Cluster<'_>, namespace: &str, pod: &Pod) -> Option<Vec
     let path = format!("/api/v1/namespaces/{namespace}/events");
     let selector = format!("involvedObject.kind=Pod,involvedObject.name={name}");
     let what = format!("list events of {name}");
-    let listed = cluster
-        .list::<Event>(&what, &path, &[("fieldSelector", &selector)])
-        .await
-        .ok()?;
+    let listed = cluster.list::<Event>(&what, &path, &[("fieldSelector", &selector)]).await.ok()?;
     let mut events: Vec<(Timestamp, String)> = listed
         .items
         .iter()
         // A pod of the same name that was there before has another uid.
-        .filter(|event| {
-            event.involved_object.uid.is_none() || event.involved_object.uid == pod.metadata.uid
-        })
+        .filter(|event| event.involved_object.uid.is_none() || event.involved_object.uid == pod.metadata.uid)
         .map(|event| (last_seen(event), describe(event)))
         .collect();
     events.sort_by_key(|(seen, _)| *seen);
     let from = events.len().saturating_sub(EVENTS);
-    Some(
-        events
-            .split_off(from)
-            .into_iter()
-            .map(|(_, text)| text)
-            .collect(),
-    )
+    Some(events.split_off(from).into_iter().map(|(_, text)| text).collect())
 }
 
 fn last_seen(event: &Event) -> Timestamp {
-    let series = event
-        .series
-        .as_ref()
-        .and_then(|series| series.last_observed_time.as_ref());
+    let series = event.series.as_ref().and_then(|series| series.last_observed_time.as_ref());
     let micro = series.or(event.event_time.as_ref()).map(|time| time.0);
-    let plain = event
-        .last_timestamp
-        .as_ref()
-        .or(event.first_timestamp.as_ref())
-        .map(|time| time.0);
-    let created = event
-        .metadata
-        .creation_timestamp
-        .as_ref()
-        .map(|time| time.0);
-    micro
-        .max(plain)
-        .or(created)
-        .unwrap_or(Timestamp::UNIX_EPOCH)
+    let plain = event.last_timestamp.as_ref().or(event.first_timestamp.as_ref()).map(|time| time.0);
+    let created = event.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    micro.max(plain).or(created).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 fn describe(event: &Event) -> String {
     let kind = event.type_.as_deref().unwrap_or("Normal");
     let reason = event.reason.as_deref().unwrap_or("Unknown");
     let message = event.message.as_deref().unwrap_or("").trim();
-    let count = event
-        .count
-        .or(event.series.as_ref().and_then(|series| series.count))
-        .unwrap_or(1);
-    let times = if count > 1 {
-        format!(" (x{count})")
-    } else {
-        String::new()
-    };
+    let count = event.count.or(event.series.as_ref().and_then(|series| series.count)).unwrap_or(1);
+    let times = if count > 1 { format!(" (x{count})") } else { String::new() };
     format!("{kind} {reason}: {message}{times}")
 }
 
 /// The scheduler's words about a pod that has no node: its condition, or else its last event.
 fn scheduling(pod: &Pod, events: &[String]) -> Option<(Scheduling, String)> {
-    if pod
-        .spec
-        .as_ref()
-        .is_some_and(|spec| spec.node_name.is_some())
-    {
+    if pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some()) {
         return None;
     }
     let condition = pod
         .status
         .as_ref()
         .and_then(|status| status.conditions.as_ref())
-        .and_then(|all| {
-            all.iter()
-                .find(|one| one.type_ == "PodScheduled" && one.status == "False")
-        })
+        .and_then(|all| all.iter().find(|one| one.type_ == "PodScheduled" && one.status == "False"))
         .and_then(|condition| condition.message.clone());
-    let event = events.iter().rev().find_map(|event| {
-        event
-            .split_once(" FailedScheduling: ")
-            .map(|(_, message)| message.to_owned())
-    });
+    let event = events
+        .iter()
+        .rev()
+        .find_map(|event| event.split_once(" FailedScheduling: ").map(|(_, message)| message.to_owned()));
     condition
         .into_iter()
         .chain(event)
@@ -365,11 +289,7 @@ fn shortfall(pod: &Pod, nodes: &Nodes, scheduling: &Scheduling) -> Option<String
                 .iter()
                 .filter_map(|node| Some((node, node.allocatable.get(resource)?)))
                 .max_by(|a, b| number(a.1).total_cmp(&number(b.1)));
-            let asked = if asked.is_empty() {
-                "none".to_owned()
-            } else {
-                asked.join(" + ")
-            };
+            let asked = if asked.is_empty() { "none".to_owned() } else { asked.join(" + ") };
             let offers = largest.map_or_else(String::new, |(node, quantity)| {
                 format!(", the largest node ({}) offers {}", node.name, quantity.0)
             });
@@ -382,9 +302,7 @@ fn shortfall(pod: &Pod, nodes: &Nodes, scheduling: &Scheduling) -> Option<String
 /// A quantity as a number, to compare by; what cannot be read counts as nothing.
 fn number(quantity: &Quantity) -> f64 {
     let text = quantity.0.trim();
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let scale = match &text[digits..] {
         "m" => 1e-3,
         "k" => 1e3,

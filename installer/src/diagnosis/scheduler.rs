@@ -48,11 +48,7 @@ impl Scheduling {
     pub fn parse(message: &str) -> Option<Self> {
         let message = message.trim();
         if message.starts_with("no nodes available to schedule pods") {
-            return Some(Self {
-                available: 0,
-                total: 0,
-                reasons: Vec::new(),
-            });
+            return Some(Self { available: 0, total: 0, reasons: Vec::new() });
         }
         let marker = " nodes are available";
         let at = message.find(marker)?;
@@ -66,11 +62,7 @@ impl Scheduling {
                 Some((count.parse().ok()?, Reason::of(text)))
             })
             .collect();
-        Some(Self {
-            available: available.parse().ok()?,
-            total: total.parse().ok()?,
-            reasons,
-        })
+        Some(Self { available: available.parse().ok()?, total: total.parse().ok()?, reasons })
     }
 
     /// The reasons of a kind, with the nodes that they rule out.
@@ -99,10 +91,7 @@ impl Reason {
         if has("too many pods") {
             Self::TooManyPods
         } else if has("taint") {
-            let named = text
-                .find('{')
-                .zip(text.rfind('}'))
-                .filter(|(open, close)| open < close);
+            let named = text.find('{').zip(text.rfind('}')).filter(|(open, close)| open < close);
             Self::Taint(named.map(|(open, close)| text[open + 1..close].trim().to_owned()))
         } else if has("anti-affinity") || has("antiaffinity") {
             Self::AntiAffinity
@@ -154,8 +143,7 @@ fn parts(text: &str) -> Vec<&str> {
             '}' => depth = depth.saturating_sub(1),
             ',' if depth == 0 => {
                 let rest = text[at + 1..].trim_start();
-                let digits =
-                    rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+                let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
                 if digits > 0 && rest[digits..].starts_with(' ') {
                     parts.push(&text[start..at]);
                     start = at + 1;
@@ -190,48 +178,24 @@ mod tests {
                 Reason::Insufficient("vpc.amazonaws.com/pod-eni".into()),
             ),
             ("Too many pods", Reason::TooManyPods),
-            (
-                "node(s) didn't match pod anti-affinity rules",
-                Reason::AntiAffinity,
-            ),
-            (
-                "node(s) didn't satisfy existing pods anti-affinity rules",
-                Reason::AntiAffinity,
-            ),
-            (
-                "node(s) didn't match Pod's node affinity/selector",
-                Reason::NodeAffinity,
-            ),
-            (
-                "node(s) didn't satisfy plugin(s) [NodeAffinity]",
-                Reason::NodeAffinity,
-            ),
-            (
-                "node(s) didn't match pod topology spread constraints",
-                Reason::TopologySpread,
-            ),
+            ("node(s) didn't match pod anti-affinity rules", Reason::AntiAffinity),
+            ("node(s) didn't satisfy existing pods anti-affinity rules", Reason::AntiAffinity),
+            ("node(s) didn't match Pod's node affinity/selector", Reason::NodeAffinity),
+            ("node(s) didn't satisfy plugin(s) [NodeAffinity]", Reason::NodeAffinity),
+            ("node(s) didn't match pod topology spread constraints", Reason::TopologySpread),
             (
                 "node(s) didn't match pod topology spread constraints (missing required label)",
                 Reason::TopologySpread,
             ),
-            (
-                "node(s) had taint {dedicated: gpu}, that the pod didn't tolerate",
-                taint("dedicated: gpu"),
-            ),
-            (
-                "node(s) had untolerated taint {dedicated: gpu}",
-                taint("dedicated: gpu"),
-            ),
+            ("node(s) had taint {dedicated: gpu}, that the pod didn't tolerate", taint("dedicated: gpu")),
+            ("node(s) had untolerated taint {dedicated: gpu}", taint("dedicated: gpu")),
             (
                 "node(s) had untolerated taint {node.kubernetes.io/not-ready: }",
                 taint("node.kubernetes.io/not-ready:"),
             ),
             ("node(s) had untolerated taint(s)", Reason::Taint(None)),
             ("node(s) were unschedulable", Reason::Cordoned),
-            (
-                "node(s) didn't have free ports for the requested pod ports",
-                Reason::HostPorts,
-            ),
+            ("node(s) didn't have free ports for the requested pod ports", Reason::HostPorts),
         ] {
             let message = format!(
                 "0/3 nodes are available: 3 {part}. preemption: 0/3 nodes are available: \
@@ -251,11 +215,7 @@ mod tests {
         assert_eq!((read.available, read.total), (0, 14));
         assert_eq!(
             read.reasons,
-            vec![
-                (10, Reason::Insufficient("cpu".into())),
-                (2, taint("a: b")),
-                (2, Reason::AntiAffinity)
-            ]
+            vec![(10, Reason::Insufficient("cpu".into())), (2, taint("a: b")), (2, Reason::AntiAffinity)]
         );
         assert!(!read.all_nodes(|reason| matches!(reason, Reason::Taint(_))));
     }
@@ -272,10 +232,7 @@ mod tests {
             reasons("running PreFilter: 0/1 nodes are available: 1 Too many pods."),
             vec![(1, Reason::TooManyPods)]
         );
-        assert_eq!(
-            Scheduling::parse("Back-off restarting failed container"),
-            None
-        );
+        assert_eq!(Scheduling::parse("Back-off restarting failed container"), None);
     }
 
     #[test]

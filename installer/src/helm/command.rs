@@ -56,11 +56,7 @@ impl HelmError {
     #[must_use]
     pub fn blocker(&self) -> Blocker {
         let unknown = |code, remediation: &str| {
-            Blocker::new(
-                code,
-                format!("the state of the Helm release is not known: {self}"),
-                remediation,
-            )
+            Blocker::new(code, format!("the state of the Helm release is not known: {self}"), remediation)
         };
         match self {
             Self::Tool(ToolError::Stopped { reason, .. }) => Blocker::stopped(*reason),
@@ -88,10 +84,7 @@ impl Retryable for HelmError {
     fn transient(&self) -> Option<Option<Duration>> {
         match self {
             Self::Tool(ToolError::TimedOut { .. })
-            | Self::Refused {
-                said: Said::Passing | Said::Unreachable,
-                ..
-            } => Some(None),
+            | Self::Refused { said: Said::Passing | Said::Unreachable, .. } => Some(None),
             _ => None,
         }
     }
@@ -109,12 +102,7 @@ impl<'a> Helm<'a> {
             cluster_flags.extend(["--kube-context".to_owned(), context.clone()]);
         }
         let settings = &run.settings.karpenter;
-        Self {
-            run,
-            settings,
-            namespace: settings.namespace.clone(),
-            cluster_flags,
-        }
+        Self { run, settings, namespace: settings.namespace.clone(), cluster_flags }
     }
 
     fn args(&self, args: &[&str]) -> Vec<String> {
@@ -130,11 +118,8 @@ impl<'a> Helm<'a> {
             .retrying(&operation, || async {
                 // Reads take a moment; one that takes longer than this hangs.
                 let timeout = self.run.settings.limits.api_timeout * 2;
-                let output = self
-                    .run
-                    .tool("helm", self.args(args), None, timeout)
-                    .await
-                    .map_err(HelmError::Tool)?;
+                let output =
+                    self.run.tool("helm", self.args(args), None, timeout).await.map_err(HelmError::Tool)?;
                 if !output.success() {
                     return Err(HelmError::Refused {
                         what: what.to_owned(),
@@ -142,19 +127,14 @@ impl<'a> Helm<'a> {
                         lines: said_last(&output),
                     });
                 }
-                serde_json::from_str(&output.stdout).map_err(|error| HelmError::Garbage {
-                    what: what.to_owned(),
-                    detail: error.to_string(),
-                })
+                serde_json::from_str(&output.stdout)
+                    .map_err(|error| HelmError::Garbage { what: what.to_owned(), detail: error.to_string() })
             })
             .await
     }
 
     fn garbage(what: &str, detail: &str) -> HelmError {
-        HelmError::Garbage {
-            what: what.to_owned(),
-            detail: detail.to_owned(),
-        }
+        HelmError::Garbage { what: what.to_owned(), detail: detail.to_owned() }
     }
 
     /// The newest revision of the release; `None` only when Helm says in so many words that there is none.
@@ -163,24 +143,12 @@ impl<'a> Helm<'a> {
     /// When Helm could not say.
     pub async fn status(&self) -> Result<Option<Release>, HelmError> {
         let release = self.settings.release.as_str();
-        let args = [
-            "status",
-            release,
-            "--namespace",
-            &self.namespace,
-            "-o",
-            "json",
-        ];
+        let args = ["status", release, "--namespace", &self.namespace, "-o", "json"];
         match self.read("status", &args).await {
             Ok(answer) => Release::of_status(&answer, &self.namespace)
                 .map(Some)
-                .ok_or_else(|| {
-                    Self::garbage("status", "it lacks info.status or a numeric version")
-                }),
-            Err(HelmError::Refused {
-                said: Said::NotFound,
-                ..
-            }) => Ok(None),
+                .ok_or_else(|| Self::garbage("status", "it lacks info.status or a numeric version")),
+            Err(HelmError::Refused { said: Said::NotFound, .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -206,21 +174,15 @@ impl<'a> Helm<'a> {
             "json",
         ];
         let answer = self.read("list", &args).await?;
-        let entries = answer
-            .as_array()
-            .ok_or_else(|| Self::garbage("list", "it is not a JSON array"))?;
+        let entries = answer.as_array().ok_or_else(|| Self::garbage("list", "it is not a JSON array"))?;
         let listed: Vec<Listed> = entries
             .iter()
             .map(|entry| {
-                Listed::of(entry).ok_or_else(|| {
-                    Self::garbage("list", "an entry lacks name, namespace or status")
-                })
+                Listed::of(entry)
+                    .ok_or_else(|| Self::garbage("list", "an entry lacks name, namespace or status"))
             })
             .collect::<Result<_, _>>()?;
-        Ok(listed
-            .into_iter()
-            .filter(|entry| entry.name == release)
-            .collect())
+        Ok(listed.into_iter().filter(|entry| entry.name == release).collect())
     }
 
     /// The release's revisions, oldest first.
@@ -229,18 +191,9 @@ impl<'a> Helm<'a> {
     /// When Helm could not say.
     pub async fn history(&self) -> Result<Vec<Revision>, HelmError> {
         let release = self.settings.release.as_str();
-        let args = [
-            "history",
-            release,
-            "--namespace",
-            &self.namespace,
-            "-o",
-            "json",
-        ];
+        let args = ["history", release, "--namespace", &self.namespace, "-o", "json"];
         let answer = self.read("history", &args).await?;
-        let entries = answer
-            .as_array()
-            .ok_or_else(|| Self::garbage("history", "it is not a JSON array"))?;
+        let entries = answer.as_array().ok_or_else(|| Self::garbage("history", "it is not a JSON array"))?;
         let mut revisions: Vec<Revision> = entries
             .iter()
             .map(|entry| {
@@ -259,15 +212,7 @@ impl<'a> Helm<'a> {
     /// When Helm could not say.
     pub async fn user_values(&self) -> Result<Option<Value>, HelmError> {
         let release = self.settings.release.as_str();
-        let args = [
-            "get",
-            "values",
-            release,
-            "--namespace",
-            &self.namespace,
-            "-o",
-            "json",
-        ];
+        let args = ["get", "values", release, "--namespace", &self.namespace, "-o", "json"];
         match self.read("get values", &args).await? {
             Value::Null => Ok(None),
             Value::Object(values) if values.is_empty() => Ok(None),
@@ -286,11 +231,7 @@ impl<'a> Helm<'a> {
     ///
     /// # Errors
     /// When Helm did not run to its end.
-    pub async fn upgrade(
-        &self,
-        cluster_name: &str,
-        keep: Option<&Value>,
-    ) -> Result<ToolOutput, ToolError> {
+    pub async fn upgrade(&self, cluster_name: &str, keep: Option<&Value>) -> Result<ToolOutput, ToolError> {
         let settings = self.settings;
         let timeout = self.run.settings.limits.helm_timeout;
         let name = format!("settings.clusterName={cluster_name}");
@@ -324,9 +265,7 @@ impl<'a> Helm<'a> {
             args.extend(["--set".to_owned(), value.clone()]);
         }
         let stdin = keep.map(Value::to_string);
-        self.run
-            .tool("helm", args, stdin, with_margin(timeout))
-            .await
+        self.run.tool("helm", args, stdin, with_margin(timeout)).await
     }
 
     /// `helm rollback` to a revision. Not waited for: the repair that follows waits.
@@ -345,9 +284,7 @@ impl<'a> Helm<'a> {
             "--timeout",
             &go_timeout,
         ]);
-        self.run
-            .tool("helm", args, None, with_margin(timeout))
-            .await
+        self.run.tool("helm", args, None, with_margin(timeout)).await
     }
 
     /// `helm uninstall --wait`.
@@ -366,9 +303,7 @@ impl<'a> Helm<'a> {
             "--timeout",
             &go_timeout,
         ]);
-        self.run
-            .tool("helm", args, None, with_margin(timeout))
-            .await
+        self.run.tool("helm", args, None, with_margin(timeout)).await
     }
 
     /// Drops the stored token of the chart's registry, which may have expired.
@@ -379,9 +314,7 @@ impl<'a> Helm<'a> {
         let host = self.settings.chart.trim_start_matches("oci://");
         let host = host.split('/').next().unwrap_or(host).to_owned();
         let args = vec!["registry".to_owned(), "logout".to_owned(), host];
-        self.run
-            .tool("helm", args, None, self.run.settings.limits.api_timeout)
-            .await
+        self.run.tool("helm", args, None, self.run.settings.limits.api_timeout).await
     }
 }
 
@@ -393,11 +326,7 @@ fn with_margin(timeout: Duration) -> Duration {
 /// The last lines of what a tool said; most tools use standard error for it.
 #[must_use]
 pub fn said_last(output: &ToolOutput) -> String {
-    let text = if output.stderr.trim().is_empty() {
-        &output.stdout
-    } else {
-        &output.stderr
-    };
+    let text = if output.stderr.trim().is_empty() { &output.stdout } else { &output.stderr };
     let lines = last_lines(text, 5);
     match (lines.is_empty(), output.code, output.signal) {
         (false, ..) => lines,

@@ -46,10 +46,7 @@ impl ReleaseStatus {
     /// Whether the status is a lock that Helm respects.
     #[must_use]
     pub fn pending(self) -> bool {
-        matches!(
-            self,
-            Self::PendingInstall | Self::PendingUpgrade | Self::PendingRollback
-        )
+        matches!(self, Self::PendingInstall | Self::PendingUpgrade | Self::PendingRollback)
     }
 }
 
@@ -126,11 +123,7 @@ impl Listed {
     #[must_use]
     pub fn of(entry: &Value) -> Option<Self> {
         let text = |name: &str| entry.get(name)?.as_str().map(str::to_owned);
-        Some(Self {
-            name: text("name")?,
-            namespace: text("namespace")?,
-            status: text("status")?,
-        })
+        Some(Self { name: text("name")?, namespace: text("namespace")?, status: text("status")? })
     }
 }
 
@@ -153,14 +146,8 @@ mod tests {
                       "last_deployed": "2026-01-02T03:04:05.123456789+01:00" },
         });
         let release = Release::of_status(&answer, "x").unwrap();
-        assert_eq!(
-            (release.revision, release.status),
-            (3, ReleaseStatus::PendingUpgrade)
-        );
-        assert_eq!(
-            release.last_deployed.unwrap().to_string(),
-            "2026-01-02T02:04:05.123456789Z"
-        );
+        assert_eq!((release.revision, release.status), (3, ReleaseStatus::PendingUpgrade));
+        assert_eq!(release.last_deployed.unwrap().to_string(), "2026-01-02T02:04:05.123456789Z");
     }
 
     #[test]

@@ -30,17 +30,8 @@ pub enum Said {
 
 const TABLE: &[(Said, &[&str])] = &[
     (Said::NotFound, &["release: not found"]),
-    (
-        Said::Locked,
-        &["another operation (install/upgrade/rollback) is in progress"],
-    ),
-    (
-        Said::LoginRefused,
-        &[
-            "could not login to oci registry",
-            "could not log in to oci registry",
-        ],
-    ),
+    (Said::Locked, &["another operation (install/upgrade/rollback) is in progress"]),
+    (Said::LoginRefused, &["could not login to oci registry", "could not log in to oci registry"]),
     (
         Said::Unauthorized,
         &[
@@ -105,10 +96,7 @@ pub fn classify(stderr: &str) -> Said {
     // from a registry has nothing to do with the cluster.
     let registry = text.contains("/v2/") || text.contains("oci://") || text.contains("registry");
     if registry && !text.contains("could not log") {
-        if ["403 forbidden", "400 bad request", "401 unauthorized"]
-            .iter()
-            .any(|s| text.contains(s))
-        {
+        if ["403 forbidden", "400 bad request", "401 unauthorized"].iter().any(|s| text.contains(s)) {
             return Said::RegistryToken;
         }
         if text.contains("not found") && !text.contains("release: not found") {
@@ -136,10 +124,7 @@ mod tests {
                 "Error: UPGRADE FAILED: another operation (install/upgrade/rollback) is in progress",
                 Said::Locked,
             ),
-            (
-                "Error: UPGRADE FAILED: context deadline exceeded",
-                Said::WaitTimedOut,
-            ),
+            ("Error: UPGRADE FAILED: context deadline exceeded", Said::WaitTimedOut),
             (
                 "Error: INSTALLATION FAILED: resource Deployment/kube-system/karpenter not ready. status: InProgress, message: Available: 0/2\ncontext deadline exceeded",
                 Said::WaitTimedOut,
@@ -164,23 +149,11 @@ mod tests {
                 "Error: unexpected status from HEAD request to https://public.ecr.aws/v2/karpenter/karpenter/manifests/1.8.3: 400 Bad Request",
                 Said::RegistryToken,
             ),
-            (
-                "Error: could not login to OCI registry \"public.ecr.aws\": 403 Forbidden",
-                Said::LoginRefused,
-            ),
-            (
-                "Error: public.ecr.aws/karpenter/karpenter:9.9.9: not found",
-                Said::ChartMissing,
-            ),
+            ("Error: could not login to OCI registry \"public.ecr.aws\": 403 Forbidden", Said::LoginRefused),
+            ("Error: public.ecr.aws/karpenter/karpenter:9.9.9: not found", Said::ChartMissing),
             ("Error: etcdserver: leader changed", Said::Passing),
-            (
-                "Error: the server is currently unable to handle the request",
-                Said::Passing,
-            ),
-            (
-                "Error: execution error at (karpenter/templates/deployment.yaml:1:2): no",
-                Said::Other,
-            ),
+            ("Error: the server is currently unable to handle the request", Said::Passing),
+            ("Error: execution error at (karpenter/templates/deployment.yaml:1:2): no", Said::Other),
         ] {
             assert_eq!(classify(text), said, "{text}");
         }

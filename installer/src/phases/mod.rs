@@ -26,12 +26,7 @@ pub enum Phase {
 
 impl Phase {
     /// Every phase, in order.
-    pub const ALL: [Phase; 4] = [
-        Phase::Foundation,
-        Phase::Storage,
-        Phase::Compute,
-        Phase::Core,
-    ];
+    pub const ALL: [Phase; 4] = [Phase::Foundation, Phase::Storage, Phase::Compute, Phase::Core];
 
     /// Reads a phase's name.
     #[must_use]
@@ -69,18 +64,12 @@ pub(crate) fn right_cluster(run: &Run<'_>, cluster: &Cluster<'_>) -> Result<(), 
     let contradictions = connection.identity.contradictions(&run.settings.cluster);
     if contradictions.is_empty() {
         if connection.identity.name.is_none() && run.settings.cluster.name.is_some() {
-            run.warn(
-                "connect",
-                "the kubeconfig's context does not say which EKS cluster it is",
-            );
+            run.warn("connect", "the kubeconfig's context does not say which EKS cluster it is");
         }
         return Ok(());
     }
     let context = connection.context.as_deref().unwrap_or("(none)");
-    let message = format!(
-        "wrong cluster: {} (context {context})",
-        contradictions.join("; ")
-    );
+    let message = format!("wrong cluster: {} (context {context})", contradictions.join("; "));
     run.fail("connect", &message);
     Err(vec![
         Blocker::new(

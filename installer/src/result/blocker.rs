@@ -88,9 +88,7 @@ impl Code {
     #[must_use]
     pub fn class(self) -> Class {
         match self {
-            Code::NoNodesAvailable | Code::NoReadyNodes | Code::Phase1Incomplete => {
-                Class::Dependency
-            }
+            Code::NoNodesAvailable | Code::NoReadyNodes | Code::Phase1Incomplete => Class::Dependency,
             Code::NoNodesCreated => Class::Foundation,
             Code::CorednsNotReady
             | Code::EksCreateFailed

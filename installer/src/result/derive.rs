@@ -23,10 +23,7 @@ pub struct Verdict {
 /// the first blocker, which is the first thing that went wrong, decides.
 #[must_use]
 pub fn derive(blockers: &[Blocker], remaining: Option<Phase>) -> Verdict {
-    let classes: Vec<Class> = blockers
-        .iter()
-        .map(|blocker| blocker.code.class())
-        .collect();
+    let classes: Vec<Class> = blockers.iter().map(|blocker| blocker.code.class()).collect();
     let signal = classes.iter().find_map(|class| match class {
         Class::Signal(exit) => Some(*exit),
         _ => None,
@@ -42,19 +39,13 @@ pub fn derive(blockers: &[Blocker], remaining: Option<Phase>) -> Verdict {
             Some(phase) => Verdict {
                 ok: true,
                 status: Status::CompletedPhase,
-                next: Next {
-                    action: Action::Install,
-                    phase: Some(phase),
-                },
+                next: Next { action: Action::Install, phase: Some(phase) },
                 exit: 0,
             },
             None => Verdict {
                 ok: true,
                 status: Status::Completed,
-                next: Next {
-                    action: Action::None,
-                    phase: None,
-                },
+                next: Next { action: Action::None, phase: None },
                 exit: 0,
             },
         };
@@ -66,10 +57,7 @@ pub fn derive(blockers: &[Blocker], remaining: Option<Phase>) -> Verdict {
         return Verdict {
             ok: false,
             status: Status::BlockedPhase,
-            next: Next {
-                action: Action::Fix,
-                phase: Some(Phase::Foundation),
-            },
+            next: Next { action: Action::Fix, phase: Some(Phase::Foundation) },
             exit: 3,
         };
     }
@@ -118,36 +106,21 @@ mod tests {
     ];
 
     fn blockers(codes: &[Code]) -> Vec<Blocker> {
-        codes
-            .iter()
-            .map(|code| Blocker::new(*code, "seen", "do"))
-            .collect()
+        codes.iter().map(|code| Blocker::new(*code, "seen", "do")).collect()
     }
 
     #[test]
     fn exit_code_status_and_ok_never_disagree_whatever_the_blockers() {
         let mut rng = fastrand::Rng::with_seed(5);
         for _ in 0..5000 {
-            let codes: Vec<Code> = (0..rng.usize(0..4))
-                .map(|_| CODES[rng.usize(0..CODES.len())])
-                .collect();
+            let codes: Vec<Code> = (0..rng.usize(0..4)).map(|_| CODES[rng.usize(0..CODES.len())]).collect();
             let remaining = [None, Some(Phase::Storage), Some(Phase::Core)][rng.usize(0..3)];
             let verdict = derive(&blockers(&codes), remaining);
             assert_eq!(verdict.ok, codes.is_empty(), "{codes:?}");
             assert_eq!(verdict.ok, verdict.exit == 0, "{codes:?}");
-            assert_eq!(
-                verdict.ok,
-                matches!(verdict.status, Status::Completed | Status::CompletedPhase)
-            );
-            assert_eq!(
-                verdict.exit == 3,
-                verdict.status == Status::BlockedPhase,
-                "{codes:?}"
-            );
-            assert_eq!(
-                verdict.next.action == Action::None,
-                verdict.status == Status::Completed
-            );
+            assert_eq!(verdict.ok, matches!(verdict.status, Status::Completed | Status::CompletedPhase));
+            assert_eq!(verdict.exit == 3, verdict.status == Status::BlockedPhase, "{codes:?}");
+            assert_eq!(verdict.next.action == Action::None, verdict.status == Status::Completed);
             assert_eq!(
                 verdict.next.phase.is_some(),
                 matches!(verdict.next.action, Action::Install | Action::Fix)
@@ -158,20 +131,8 @@ mod tests {
     #[test]
     fn every_row_of_the_contract_holds() {
         for (codes, status, exit, action, phase) in [
-            (
-                &[][..],
-                Status::CompletedPhase,
-                0,
-                Action::Install,
-                Some(Phase::Core),
-            ),
-            (
-                &[Code::NoNodesAvailable],
-                Status::BlockedPhase,
-                3,
-                Action::Fix,
-                Some(Phase::Foundation),
-            ),
+            (&[][..], Status::CompletedPhase, 0, Action::Install, Some(Phase::Core)),
+            (&[Code::NoNodesAvailable], Status::BlockedPhase, 3, Action::Fix, Some(Phase::Foundation)),
             (
                 &[Code::CorednsNotReady, Code::Phase1Incomplete],
                 Status::BlockedPhase,
@@ -186,42 +147,12 @@ mod tests {
                 Action::Fix,
                 Some(Phase::Foundation),
             ),
-            (
-                &[Code::KarpenterSetupFailed],
-                Status::Error,
-                1,
-                Action::Stop,
-                None,
-            ),
-            (
-                &[Code::NoNodesCreated],
-                Status::Error,
-                1,
-                Action::Fix,
-                Some(Phase::Foundation),
-            ),
-            (
-                &[Code::ClusterUnauthorized],
-                Status::Error,
-                4,
-                Action::Stop,
-                None,
-            ),
-            (
-                &[Code::KarpenterSetupFailed, Code::ClusterUnreachable],
-                Status::Error,
-                1,
-                Action::Stop,
-                None,
-            ),
+            (&[Code::KarpenterSetupFailed], Status::Error, 1, Action::Stop, None),
+            (&[Code::NoNodesCreated], Status::Error, 1, Action::Fix, Some(Phase::Foundation)),
+            (&[Code::ClusterUnauthorized], Status::Error, 4, Action::Stop, None),
+            (&[Code::KarpenterSetupFailed, Code::ClusterUnreachable], Status::Error, 1, Action::Stop, None),
             (&[Code::WrongCluster], Status::Error, 1, Action::Stop, None),
-            (
-                &[Code::KarpenterSetupFailed, Code::Terminated],
-                Status::Error,
-                143,
-                Action::Stop,
-                None,
-            ),
+            (&[Code::KarpenterSetupFailed, Code::Terminated], Status::Error, 143, Action::Stop, None),
             (&[Code::Interrupted], Status::Error, 130, Action::Stop, None),
             (&[Code::Usage], Status::Error, 2, Action::Stop, None),
         ] {

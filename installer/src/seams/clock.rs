@@ -31,10 +31,7 @@ impl TokioClock {
     /// Outside a tokio runtime with time enabled.
     #[must_use]
     pub fn new(origin: Timestamp) -> Self {
-        Self {
-            origin,
-            started: Instant::now(),
-        }
+        Self { origin, started: Instant::now() }
     }
 }
 

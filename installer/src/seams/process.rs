@@ -30,9 +30,7 @@ pub struct ProcessRunner {
 
 impl Default for ProcessRunner {
     fn default() -> Self {
-        Self {
-            grace: Duration::from_secs(5),
-        }
+        Self { grace: Duration::from_secs(5) }
     }
 }
 
@@ -51,22 +49,13 @@ impl ToolRunner for ProcessRunner {
 
 async fn run(grace: Duration, call: ToolCall) -> Result<ToolOutput, ToolError> {
     let failed = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::NotFound => ToolError::NotFound {
-            program: call.program.clone(),
-        },
-        _ => ToolError::Failed {
-            program: call.program.clone(),
-            detail: error.to_string(),
-        },
+        std::io::ErrorKind::NotFound => ToolError::NotFound { program: call.program.clone() },
+        _ => ToolError::Failed { program: call.program.clone(), detail: error.to_string() },
     };
     let mut child = Command::new(&call.program)
         .args(&call.args)
         .envs(&call.env)
-        .stdin(if call.stdin.is_some() {
-            Stdio::piped()
-        } else {
-            Stdio::null()
-        })
+        .stdin(if call.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
@@ -103,22 +92,10 @@ async fn run(grace: Duration, call: ToolCall) -> Result<ToolOutput, ToolError> {
     match end {
         End::Exited(status) => {
             use std::os::unix::process::ExitStatusExt;
-            Ok(ToolOutput {
-                code: status.code(),
-                signal: status.signal(),
-                stdout,
-                stderr,
-            })
+            Ok(ToolOutput { code: status.code(), signal: status.signal(), stdout, stderr })
         }
-        End::TimedOut => Err(ToolError::TimedOut {
-            program: call.program,
-            after: call.timeout,
-            stderr,
-        }),
-        End::Stopped(reason) => Err(ToolError::Stopped {
-            program: call.program,
-            reason,
-        }),
+        End::TimedOut => Err(ToolError::TimedOut { program: call.program, after: call.timeout, stderr }),
+        End::Stopped(reason) => Err(ToolError::Stopped { program: call.program, reason }),
     }
 }
 
@@ -127,12 +104,7 @@ struct Group(Option<Pid>);
 
 impl Group {
     fn of(child: &Child) -> Self {
-        Self(
-            child
-                .id()
-                .and_then(|id| i32::try_from(id).ok())
-                .map(Pid::from_raw),
-        )
+        Self(child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw))
     }
 
     fn signal(&self, signal: Signal) {
@@ -182,11 +154,7 @@ impl Capture {
         {
             task.abort();
         }
-        let seen = self
-            .seen
-            .lock()
-            .map(|seen| seen.clone())
-            .unwrap_or_default();
+        let seen = self.seen.lock().map(|seen| seen.clone()).unwrap_or_default();
         let from = seen.len().saturating_sub(KEPT);
         String::from_utf8_lossy(&seen[from..]).into_owned()
     }

@@ -62,9 +62,7 @@ impl Compute<'_, '_> {
                 self.run.count(|telemetry| telemetry.repair_attempts += 1);
             }
         }
-        let outcome = self
-            .attempt_upgrade(change, before, &name, keep.as_ref())
-            .await;
+        let outcome = self.attempt_upgrade(change, before, &name, keep.as_ref()).await;
         if change == Change::Repair {
             let took = millis(self.run.ctx.clock.elapsed() - began);
             let succeeded = outcome.is_ok();
@@ -85,18 +83,11 @@ impl Compute<'_, '_> {
         keep: Option<&Value>,
     ) -> Result<(), Vec<Blocker>> {
         let settings = &self.run.settings.karpenter;
-        let step = if change == Change::Setup {
-            "setup"
-        } else {
-            "repair"
-        };
+        let step = if change == Change::Setup { "setup" } else { "repair" };
         let operation = format!("helm upgrade ({})", change.name());
         self.run.step(
             step,
-            format!(
-                "helm upgrade --install {} {} {}",
-                settings.release, settings.chart, settings.version
-            ),
+            format!("helm upgrade --install {} {} {}", settings.release, settings.chart, settings.version),
         );
         let mut attempts = self.run.attempts();
         let (mut logged_out, mut waited_out) = (false, false);
@@ -118,15 +109,10 @@ impl Compute<'_, '_> {
                     return Err(blockers);
                 }
             };
-            let deployed = release
-                .as_ref()
-                .filter(|it| it.status == ReleaseStatus::Deployed);
+            let deployed = release.as_ref().filter(|it| it.status == ReleaseStatus::Deployed);
             // A higher revision than before is ours: the write went through and its answer was lost.
             if let Some(release) = deployed.filter(|release| success || release.revision > before) {
-                self.run.step(
-                    step,
-                    format!("release is deployed at revision {}", release.revision),
-                );
+                self.run.step(step, format!("release is deployed at revision {}", release.revision));
                 return Ok(());
             }
             let again = match failure.said {
@@ -136,10 +122,7 @@ impl Compute<'_, '_> {
                     true
                 }
                 Said::Passing | Said::Unreachable => {
-                    let again = self
-                        .run
-                        .backoff(&mut attempts, &operation, &failure.words, None)
-                        .await;
+                    let again = self.run.backoff(&mut attempts, &operation, &failure.words, None).await;
                     if again && let Some(ours) = release.as_ref().filter(|it| it.status.pending()) {
                         // Our own Helm has ended and left its lock behind.
                         self.unlock(ours).await?;
@@ -189,10 +172,7 @@ impl Compute<'_, '_> {
         .commands([
             format!("helm status {release} --namespace {}", self.helm.namespace),
             self.history_command(),
-            format!(
-                "kubectl -n {} get pods -l app.kubernetes.io/name=karpenter",
-                self.helm.namespace
-            ),
+            format!("kubectl -n {} get pods -l app.kubernetes.io/name=karpenter", self.helm.namespace),
         ])
     }
 
@@ -203,10 +183,7 @@ impl Compute<'_, '_> {
             Ok(findings) => findings,
             Err(error) => {
                 // The first error stays the first; this one says why there is no more to say.
-                return vec![
-                    blocker,
-                    error.blocker(Some(&self.cluster.connection.server)),
-                ];
+                return vec![blocker, error.blocker(Some(&self.cluster.connection.server))];
             }
         };
         if let Some(why) = &findings.why {
@@ -218,10 +195,7 @@ impl Compute<'_, '_> {
     /// An expired token of a public registry is worse than none: without one the pull is anonymous.
     async fn drop_registry_token(&mut self, operation: &str, words: &str) {
         self.run.retried(operation, words);
-        self.run.warn(
-            "registry",
-            format!("{words}; logging out of the registry, then once more"),
-        );
+        self.run.warn("registry", format!("{words}; logging out of the registry, then once more"));
         match self.helm.registry_logout().await {
             // "not logged in" is as good.
             Ok(_) => {}
@@ -233,55 +207,33 @@ impl Compute<'_, '_> {
     /// is none to go back to, by uninstalling what was never installed.
     pub(super) async fn unlock(&mut self, release: &Release) -> Result<(), Vec<Blocker>> {
         let run = self.run;
-        let history = self
-            .helm
-            .history()
-            .await
-            .map_err(|error| vec![error.blocker()])?;
-        let older = || {
-            history
-                .iter()
-                .rev()
-                .filter(|entry| entry.revision < release.revision)
-        };
+        let history = self.helm.history().await.map_err(|error| vec![error.blocker()])?;
+        let older = || history.iter().rev().filter(|entry| entry.revision < release.revision);
         let good = older()
-            .find(|entry| {
-                matches!(
-                    entry.status,
-                    ReleaseStatus::Deployed | ReleaseStatus::Superseded
-                )
-            })
+            .find(|entry| matches!(entry.status, ReleaseStatus::Deployed | ReleaseStatus::Superseded))
             // Without a good one, a failed one still keeps the history; the repair follows.
             .or_else(|| older().find(|entry| entry.status == ReleaseStatus::Failed));
         self.forget();
         let answer = if let Some(good) = good {
             run.warn(
                 "helm-lock",
-                format!(
-                    "{} is stale: rolling back to revision {}",
-                    release.word, good.revision
-                ),
+                format!("{} is stale: rolling back to revision {}", release.word, good.revision),
             );
             self.helm.rollback(good.revision).await
         } else {
             run.warn(
                 "helm-lock",
-                format!(
-                    "{} is stale and nothing was ever deployed: uninstalling",
-                    release.word
-                ),
+                format!("{} is stale and nothing was ever deployed: uninstalling", release.word),
             );
             self.helm.uninstall().await
         };
-        self.settle("unlocking the release", answer, |now| !now.status.pending())
-            .await
+        self.settle("unlocking the release", answer, |now| !now.status.pending()).await
     }
 
     /// Finishes an uninstall that somebody began.
     pub(super) async fn finish_uninstall(&mut self) -> Result<(), Vec<Blocker>> {
         self.forget();
-        self.run
-            .step("uninstall", "finishing the uninstall that was begun");
+        self.run.step("uninstall", "finishing the uninstall that was begun");
         let answer = self.helm.uninstall().await;
         let gone = |now: &Release| now.status != ReleaseStatus::Uninstalling;
         self.settle("finishing the uninstall", answer, gone).await
@@ -335,31 +287,17 @@ fn failure(answer: Result<ToolOutput, ToolError>) -> Failure {
                 Some(_) => Said::Passing,
                 None => classify(&output.stderr),
             };
-            Failure {
-                said,
-                words: said_last(&output),
-            }
+            Failure { said, words: said_last(&output) }
         }
-        Err(ToolError::TimedOut {
-            stderr,
-            after,
-            program,
-        }) => {
+        Err(ToolError::TimedOut { stderr, after, program }) => {
             let lines = crate::context::last_lines(&stderr, 5);
-            let lines = if lines.is_empty() {
-                String::new()
-            } else {
-                format!("; {lines}")
-            };
+            let lines = if lines.is_empty() { String::new() } else { format!("; {lines}") };
             let after = crate::duration::go(Duration::from_secs(after.as_secs().max(1)));
             Failure {
                 said: Said::Other,
                 words: format!("{program} did not end within {after} and was stopped{lines}"),
             }
         }
-        Err(error) => Failure {
-            said: Said::Other,
-            words: error.to_string(),
-        },
+        Err(error) => Failure { said: Said::Other, words: error.to_string() },
     }
 }

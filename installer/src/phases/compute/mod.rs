@@ -29,19 +29,12 @@ pub async fn run(run: &Run<'_>, evidence: &mut Phase3) -> Ended {
     let mut gate_held = false;
     let outcome = steps(run, evidence, &mut forced, &mut gate_held).await;
     let mut blockers = outcome.err().unwrap_or_default();
-    let force = run
-        .settings
-        .force
-        .as_ref()
-        .filter(|force| force.phase == Phase::Compute);
+    let force = run.settings.force.as_ref().filter(|force| force.phase == Phase::Compute);
     if let Some(force) = force
         && gate_held
         && forgivable(&blockers)
     {
-        run.warn(
-            "forced",
-            format!("the compute phase is forced: {}", force.reason),
-        );
+        run.warn("forced", format!("the compute phase is forced: {}", force.reason));
         run.gate("controller", "forced");
         forced = Some(Forced {
             phase: Phase::Compute,
@@ -57,13 +50,8 @@ pub async fn run(run: &Run<'_>, evidence: &mut Phase3) -> Ended {
 fn forgivable(blockers: &[Blocker]) -> bool {
     use Code::{KarpenterControllerNotReady, KarpenterRepairFailed, KarpenterSetupFailed};
     blockers.first().is_some_and(|first| {
-        matches!(
-            first.code,
-            KarpenterControllerNotReady | KarpenterRepairFailed | KarpenterSetupFailed
-        )
-    }) && blockers
-        .iter()
-        .all(|blocker| !matches!(blocker.code.class(), Class::Unknown | Class::Signal(_)))
+        matches!(first.code, KarpenterControllerNotReady | KarpenterRepairFailed | KarpenterSetupFailed)
+    }) && blockers.iter().all(|blocker| !matches!(blocker.code.class(), Class::Unknown | Class::Signal(_)))
 }
 
 /// The phase at work: what it has read so far.
@@ -81,25 +69,15 @@ async fn steps(
     forced: &mut Option<Forced>,
     gate_held: &mut bool,
 ) -> Result<(), Vec<Blocker>> {
-    evidence
-        .karpenter
-        .namespace
-        .clone_from(&run.settings.karpenter.namespace);
+    evidence.karpenter.namespace.clone_from(&run.settings.karpenter.namespace);
     let cluster = connect(run, evidence).await?;
     let health = gate(run, &cluster, evidence).await?;
     if !health.healthy {
-        let force = run
-            .settings
-            .force
-            .as_ref()
-            .filter(|force| force.phase == Phase::Foundation);
+        let force = run.settings.force.as_ref().filter(|force| force.phase == Phase::Foundation);
         let Some(force) = force else {
             return Err(health.blockers);
         };
-        run.warn(
-            "forced",
-            format!("the platform gate is forced: {}", force.reason),
-        );
+        run.warn("forced", format!("the platform gate is forced: {}", force.reason));
         run.gate("platform", "forced");
         *forced = Some(Forced {
             phase: Phase::Foundation,
@@ -109,13 +87,7 @@ async fn steps(
     }
     *gate_held = true;
     let helm = Helm::new(run, &cluster.connection);
-    let mut compute = Compute {
-        run,
-        cluster: &cluster,
-        helm,
-        nodes: health.nodes,
-        evidence,
-    };
+    let mut compute = Compute { run, cluster: &cluster, helm, nodes: health.nodes, evidence };
     compute.act().await?;
     compute.become_ready().await
 }
@@ -152,10 +124,7 @@ async fn gate(
         run.step("platform-gate", health.summary());
     } else {
         run.gate("platform", "blocked");
-        run.fail(
-            "platform-gate",
-            format!("{}; nothing is installed", health.summary()),
-        );
+        run.fail("platform-gate", format!("{}; nothing is installed", health.summary()));
     }
     Ok(health)
 }
@@ -200,20 +169,11 @@ impl Compute<'_, '_> {
 
 /// What `status` says of the phase: everything is read, nothing is waited for, nothing is changed.
 pub async fn inspect(run: &Run<'_>, evidence: &mut Phase3) -> Result<bool, Vec<Blocker>> {
-    evidence
-        .karpenter
-        .namespace
-        .clone_from(&run.settings.karpenter.namespace);
+    evidence.karpenter.namespace.clone_from(&run.settings.karpenter.namespace);
     let cluster = connect(run, evidence).await?;
     let health = gate(run, &cluster, evidence).await?;
     let helm = Helm::new(run, &cluster.connection);
-    let mut compute = Compute {
-        run,
-        cluster: &cluster,
-        helm,
-        nodes: health.nodes.clone(),
-        evidence,
-    };
+    let mut compute = Compute { run, cluster: &cluster, helm, nodes: health.nodes.clone(), evidence };
     let mut blockers = health.blockers;
     let mut release = compute.release_or_stop().await?;
     if release.is_none()
@@ -225,23 +185,10 @@ pub async fn inspect(run: &Run<'_>, evidence: &mut Phase3) -> Result<bool, Vec<B
     }
     compute.evidence.karpenter.existed = Some(release.is_some());
     let Some(release) = release else {
-        run.step(
-            "helm-status",
-            "there is no release: the compute phase has not run",
-        );
-        return if blockers.is_empty() {
-            Ok(false)
-        } else {
-            Err(blockers)
-        };
+        run.step("helm-status", "there is no release: the compute phase has not run");
+        return if blockers.is_empty() { Ok(false) } else { Err(blockers) };
     };
-    run.step(
-        "helm-status",
-        format!(
-            "release is {} at revision {}",
-            release.word, release.revision
-        ),
-    );
+    run.step("helm-status", format!("release is {} at revision {}", release.word, release.revision));
     if release.status != ReleaseStatus::Deployed {
         blockers.push(
             Blocker::new(
@@ -258,9 +205,5 @@ pub async fn inspect(run: &Run<'_>, evidence: &mut Phase3) -> Result<bool, Vec<B
     if let Err(more) = compute.judge_controller(std::time::Duration::ZERO).await {
         blockers.extend(more);
     }
-    if blockers.is_empty() {
-        Ok(true)
-    } else {
-        Err(blockers)
-    }
+    if blockers.is_empty() { Ok(true) } else { Err(blockers) }
 }

@@ -85,18 +85,12 @@ impl Findings {
         if let Some(cause) = self.diagnosis.primary() {
             blocker.cause = Some(cause.code.to_owned());
             blocker.remediation = cause.remediation.to_owned();
-            blocker.commands.splice(
-                0..0,
-                cause.commands.iter().map(|&command| command.to_owned()),
-            );
+            blocker.commands.splice(0..0, cause.commands.iter().map(|&command| command.to_owned()));
             if self.diagnosis.blocked() {
                 blockers.push(
                     Blocker::new(
                         Code::Phase1Incomplete,
-                        format!(
-                            "the foundation phase is not complete: {}: {}",
-                            cause.meaning, cause.cites
-                        ),
+                        format!("the foundation phase is not complete: {}: {}", cause.meaning, cause.cites),
                         cause.remediation,
                     )
                     .cause(Some(cause.code))
@@ -115,30 +109,21 @@ impl Findings {
 impl Compute<'_, '_> {
     /// Waits for the controller to be Ready and to stay so.
     pub(super) async fn become_ready(&mut self) -> Result<(), Vec<Blocker>> {
-        self.judge_controller(self.run.settings.limits.ready_timeout)
-            .await
+        self.judge_controller(self.run.settings.limits.ready_timeout).await
     }
 
     /// Judges the controller, waiting up to `limit` for it to be Ready.
     pub(super) async fn judge_controller(&mut self, limit: Duration) -> Result<(), Vec<Blocker>> {
-        let state = self
-            .await_ready(limit)
-            .await
-            .map_err(|error| self.unread(&error))?;
+        let state = self.await_ready(limit).await.map_err(|error| self.unread(&error))?;
         let Some(controller) = self.evidence.karpenter.controller.clone() else {
             return Err(self.not_ready(state, limit).await);
         };
-        let Controller {
-            available, desired, ..
-        } = controller;
+        let Controller { available, desired, .. } = controller;
         if state != ControllerState::Ready {
             return Err(self.not_ready(state, limit).await);
         }
         self.run.gate("controller", "passed");
-        self.run.step(
-            "controller",
-            format!("{available} of {desired} replicas available"),
-        );
+        self.run.step("controller", format!("{available} of {desired} replicas available"));
         Ok(())
     }
 
@@ -152,29 +137,13 @@ impl Compute<'_, '_> {
     async fn not_ready(&mut self, state: ControllerState, limit: Duration) -> Vec<Blocker> {
         self.run.gate("controller", "blocked");
         let namespace = self.helm.namespace.clone();
-        let waited = if limit.is_zero() {
-            String::new()
-        } else {
-            format!(" after waiting {}", duration::go(limit))
-        };
-        let numbers = self
-            .evidence
-            .karpenter
-            .controller
-            .clone()
-            .unwrap_or_default();
-        let Controller {
-            name,
-            desired,
-            updated,
-            available,
-            ..
-        } = &numbers;
+        let waited =
+            if limit.is_zero() { String::new() } else { format!(" after waiting {}", duration::go(limit)) };
+        let numbers = self.evidence.karpenter.controller.clone().unwrap_or_default();
+        let Controller { name, desired, updated, available, .. } = &numbers;
         let message = match state {
             ControllerState::Missing => {
-                format!(
-                    "the release is there and its controller Deployment is not, in namespace {namespace}"
-                )
+                format!("the release is there and its controller Deployment is not, in namespace {namespace}")
             }
             ControllerState::ScaledToZero => {
                 format!("the controller Deployment {name} is scaled to 0 replicas")
@@ -197,9 +166,7 @@ impl Compute<'_, '_> {
                     "somebody deleted the Deployment: roll the release back to its own revision"
                 }
                 ControllerState::ScaledToZero => "scale the Deployment up again",
-                _ => {
-                    "see why the controller's pods are not Ready, mend it, and run the phase again"
-                }
+                _ => "see why the controller's pods are not Ready, mend it, and run the phase again",
             },
         )
         .commands([
@@ -210,10 +177,7 @@ impl Compute<'_, '_> {
             Ok(findings) => findings,
             Err(error) => {
                 self.run.fail("controller", &blocker.message);
-                return vec![
-                    blocker,
-                    error.blocker(Some(&self.cluster.connection.server)),
-                ];
+                return vec![blocker, error.blocker(Some(&self.cluster.connection.server))];
             }
         };
         if let Some(why) = &findings.why {
@@ -231,8 +195,7 @@ impl Compute<'_, '_> {
             let remaining = end.saturating_sub(clock.elapsed());
             let state = self.watch_controller(remaining, |state| {
                 // What will not change by waiting is not waited for.
-                (!matches!(state, ControllerState::Short | ControllerState::Stale))
-                    .then(|| state.clone())
+                (!matches!(state, ControllerState::Short | ControllerState::Stale)).then(|| state.clone())
             });
             let state = state.await?;
             if state != ControllerState::Ready {
@@ -246,9 +209,7 @@ impl Compute<'_, '_> {
                 return Ok(ControllerState::Ready);
             }
             let state = self
-                .watch_controller(lacking, |state| {
-                    (*state != ControllerState::Ready).then(|| state.clone())
-                })
+                .watch_controller(lacking, |state| (*state != ControllerState::Ready).then(|| state.clone()))
                 .await?;
             if state == ControllerState::Ready {
                 let pods = self.pods().await?;
@@ -268,40 +229,24 @@ impl Compute<'_, '_> {
         limit: Duration,
         done: impl Fn(&ControllerState) -> Option<ControllerState>,
     ) -> Result<ControllerState, ReadError> {
-        let path = format!(
-            "/apis/apps/v1/namespaces/{}/deployments",
-            self.helm.namespace
-        );
+        let path = format!("/apis/apps/v1/namespaces/{}/deployments", self.helm.namespace);
         let release = self.run.settings.karpenter.release.clone();
         let by_name = format!("metadata.name={release}");
         let pick = |deployments: &BTreeMap<String, Deployment>| {
             let named = |it: &&Deployment| it.metadata.name.as_deref() == Some(release.as_str());
-            deployments
-                .values()
-                .find(named)
-                .or_else(|| deployments.values().next())
-                .cloned()
+            deployments.values().find(named).or_else(|| deployments.values().next()).cloned()
         };
         let state_of = |deployment: Option<&Deployment>| {
-            deployment.map_or(ControllerState::Missing, |it| {
-                ControllerState::of(&numbers(it))
-            })
+            deployment.map_or(ControllerState::Missing, |it| ControllerState::of(&numbers(it)))
         };
         let mut last = None;
         // The chart labels its Deployment; one that lost its labels is still found by its name.
-        for query in [
-            ("labelSelector", LABEL),
-            ("fieldSelector", by_name.as_str()),
-        ] {
+        for query in [("labelSelector", LABEL), ("fieldSelector", by_name.as_str())] {
             let watched = self
                 .cluster
-                .watch_until::<Deployment, _>(
-                    "read the controller",
-                    &path,
-                    &[query],
-                    limit,
-                    |deployments| done(&state_of(pick(deployments).as_ref())),
-                )
+                .watch_until::<Deployment, _>("read the controller", &path, &[query], limit, |deployments| {
+                    done(&state_of(pick(deployments).as_ref()))
+                })
                 .await?;
             last = pick(&watched.objects);
             if last.is_some() {
@@ -321,20 +266,12 @@ impl Compute<'_, '_> {
     async fn pods(&self) -> Result<Vec<Pod>, ReadError> {
         let path = format!("/api/v1/namespaces/{}/pods", self.helm.namespace);
         let query = [("labelSelector", LABEL)];
-        Ok(self
-            .cluster
-            .list::<Pod>("list the controller's pods", &path, &query)
-            .await?
-            .items)
+        Ok(self.cluster.list::<Pod>("list the controller's pods", &path, &query).await?.items)
     }
 
     async fn report(&mut self, pods: &[Pod]) {
-        let failed = |pod: &&Pod| {
-            pod.status
-                .as_ref()
-                .and_then(|status| status.phase.as_deref())
-                == Some("Failed")
-        };
+        let failed =
+            |pod: &&Pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Failed");
         // A Ready Deployment may have remains of evicted pods about; they are not pending.
         let pods: Vec<Pod> = pods.iter().filter(|pod| !failed(pod)).cloned().collect();
         let namespace = self.helm.namespace.clone();
@@ -350,10 +287,7 @@ impl Compute<'_, '_> {
 
     /// Reads everything that may say why the controller is not Ready.
     pub(super) async fn look_at_controller(&mut self) -> Result<Findings, ReadError> {
-        let path = format!(
-            "/apis/apps/v1/namespaces/{}/deployments",
-            self.helm.namespace
-        );
+        let path = format!("/apis/apps/v1/namespaces/{}/deployments", self.helm.namespace);
         self.watch_controller(Duration::ZERO, |_| None).await?;
         let pods = self.pods().await?;
         let namespace = self.helm.namespace.clone();
@@ -361,17 +295,9 @@ impl Compute<'_, '_> {
         self.evidence.karpenter.pending_pods = Some(diagnosis.reports.clone());
         let mut why = diagnosis.explain();
         if why.is_none() && !pods.iter().any(unready) {
-            let name = self
-                .evidence
-                .karpenter
-                .controller
-                .as_ref()
-                .map(|it| it.name.clone());
+            let name = self.evidence.karpenter.controller.as_ref().map(|it| it.name.clone());
             if let Some(name) = name {
-                let deployment = self
-                    .cluster
-                    .get("read the controller", &format!("{path}/{name}"))
-                    .await?;
+                let deployment = self.cluster.get("read the controller", &format!("{path}/{name}")).await?;
                 why = deployment.as_ref().and_then(no_pods);
             }
         }
@@ -382,11 +308,7 @@ impl Compute<'_, '_> {
             self.evidence.platform = platform.evidence();
         }
         let platform = platform.filter(|platform| !platform.healthy);
-        Ok(Findings {
-            diagnosis,
-            why,
-            platform,
-        })
+        Ok(Findings { diagnosis, why, platform })
     }
 }
 
@@ -403,10 +325,7 @@ fn no_pods(deployment: &Deployment) -> Option<String> {
         .map(|condition| {
             let reason = condition.reason.as_deref().unwrap_or("");
             let kind = condition.type_.as_deref().unwrap_or("");
-            format!(
-                "{kind} {reason}: {}",
-                condition.message.as_deref().unwrap_or("")
-            )
+            format!("{kind} {reason}: {}", condition.message.as_deref().unwrap_or(""))
         })
         .collect();
     (!words.is_empty()).then(|| format!("its Deployment says: {}", words.join("; ")))
@@ -415,31 +334,18 @@ fn no_pods(deployment: &Deployment) -> Option<String> {
 /// The chart's version, from the labels that every chart made with Helm's own helper carries.
 fn chart_version(deployment: &Deployment) -> Option<String> {
     let labels = deployment.metadata.labels.as_ref()?;
-    let chart = labels
-        .get("helm.sh/chart")
-        .and_then(|chart| chart.split_once('-'));
-    chart
-        .map(|(_, version)| version.to_owned())
-        .or_else(|| labels.get("app.kubernetes.io/version").cloned())
+    let chart = labels.get("helm.sh/chart").and_then(|chart| chart.split_once('-'));
+    chart.map(|(_, version)| version.to_owned()).or_else(|| labels.get("app.kubernetes.io/version").cloned())
 }
 
 /// How long every pod has been Ready. Pods that are going away do not count; none at all is no time.
 fn ready_for(pods: &[Pod], now: Timestamp) -> Duration {
-    let living = pods
-        .iter()
-        .filter(|pod| pod.metadata.deletion_timestamp.is_none());
+    let living = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
     living
         .filter_map(|pod| pod.status.as_ref()?.conditions.as_ref())
         .filter_map(|conditions| {
-            let ready = conditions
-                .iter()
-                .find(|it| it.type_ == "Ready" && it.status == "True")?;
-            Some(
-                ready
-                    .last_transition_time
-                    .as_ref()
-                    .map_or(now, |time| time.0),
-            )
+            let ready = conditions.iter().find(|it| it.type_ == "Ready" && it.status == "True")?;
+            Some(ready.last_transition_time.as_ref().map_or(now, |time| time.0))
         })
         .max()
         .map_or(Duration::ZERO, |since| {
@@ -474,10 +380,7 @@ mod tests {
             (controller(1, 1, [2, 2, 2, 1]), ControllerState::Short),
             (controller(2, 2, [2, 3, 2, 3]), ControllerState::Short),
             (controller(2, 2, [2, 2, 1, 2]), ControllerState::Short),
-            (
-                controller(1, 1, [0, 0, 0, 0]),
-                ControllerState::ScaledToZero,
-            ),
+            (controller(1, 1, [0, 0, 0, 0]), ControllerState::ScaledToZero),
         ] {
             assert_eq!(ControllerState::of(&numbers), state, "{numbers:?}");
         }

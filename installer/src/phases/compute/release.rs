@@ -46,9 +46,7 @@ impl Compute<'_, '_> {
                 | ReleaseStatus::PendingUpgrade
                 | ReleaseStatus::PendingRollback => {
                     if let Some(left) = self.young(&current) {
-                        let remaining = patience
-                            .saturating_sub(self.run.ctx.clock.elapsed())
-                            .min(left);
+                        let remaining = patience.saturating_sub(self.run.ctx.clock.elapsed()).min(left);
                         if remaining.is_zero() {
                             return Err(vec![self.locked(&current)]);
                         }
@@ -93,10 +91,7 @@ impl Compute<'_, '_> {
         };
         self.run.step(
             "helm-status",
-            format!(
-                "release is {} at revision {}: {next}",
-                release.word, release.revision
-            ),
+            format!("release is {} at revision {}: {next}", release.word, release.revision),
         );
     }
 
@@ -114,10 +109,7 @@ impl Compute<'_, '_> {
             return Ok(None);
         };
         if found.status == "deployed" || found.namespace == self.helm.namespace {
-            run.step(
-                "helm-status",
-                format!("the release is in namespace {}", found.namespace),
-            );
+            run.step("helm-status", format!("the release is in namespace {}", found.namespace));
             return Ok(Some(found.namespace.clone()));
         }
         Err(vec![
@@ -156,13 +148,7 @@ impl Compute<'_, '_> {
         let Some(since) = release.last_deployed else {
             return Some(timeout);
         };
-        let age = self
-            .run
-            .ctx
-            .clock
-            .now()
-            .duration_since(since)
-            .max(SignedDuration::ZERO);
+        let age = self.run.ctx.clock.now().duration_since(since).max(SignedDuration::ZERO);
         let age = Duration::try_from(age).unwrap_or(Duration::ZERO);
         (age < timeout).then(|| timeout - age)
     }
@@ -171,10 +157,7 @@ impl Compute<'_, '_> {
     async fn wait_for_change(&mut self, limit: Duration) -> Result<(), Vec<Blocker>> {
         self.run.step(
             "helm-lock",
-            format!(
-                "somebody may be at work on the release; waiting up to {}",
-                duration::go(limit)
-            ),
+            format!("somebody may be at work on the release; waiting up to {}", duration::go(limit)),
         );
         let path = format!("/api/v1/namespaces/{}/secrets", self.helm.namespace);
         let selector = format!("owner=helm,name={}", self.run.settings.karpenter.release);
@@ -209,20 +192,15 @@ impl Compute<'_, '_> {
                 return Err(vec![Blocker::stopped(reason)]);
             }
             // Helm may keep its releases elsewhere, or we may not read Secrets: time still passes.
-            self.run
-                .warn("helm-lock", format!("{error}; waiting without watching"));
-            self.run
-                .sleep(limit)
-                .await
-                .map_err(|blocker| vec![blocker])?;
+            self.run.warn("helm-lock", format!("{error}; waiting without watching"));
+            self.run.sleep(limit).await.map_err(|blocker| vec![blocker])?;
         }
         Ok(())
     }
 
     pub(super) fn locked(&self, release: &Release) -> Blocker {
-        let since = release
-            .last_deployed
-            .map_or_else(|| "an unknown time".to_owned(), |since| since.to_string());
+        let since =
+            release.last_deployed.map_or_else(|| "an unknown time".to_owned(), |since| since.to_string());
         let timeout = duration::go(self.run.settings.limits.helm_timeout);
         Blocker::new(
             Code::KarpenterReleaseLocked,
@@ -231,7 +209,9 @@ impl Compute<'_, '_> {
                  {timeout} ago: another operation may be in progress",
                 release.word, release.revision
             ),
-            format!("let the other operation finish; once it is older than {timeout}, this command unlocks it"),
+            format!(
+                "let the other operation finish; once it is older than {timeout}, this command unlocks it"
+            ),
         )
         .commands([self.history_command()])
     }

@@ -43,11 +43,7 @@ pub(super) enum EksError {
 
 impl Retryable for EksError {
     fn transient(&self) -> Option<Option<Duration>> {
-        matches!(
-            self,
-            Self::Passing(_) | Self::Tool(ToolError::TimedOut { .. })
-        )
-        .then_some(None)
+        matches!(self, Self::Passing(_) | Self::Tool(ToolError::TimedOut { .. })).then_some(None)
     }
 }
 
@@ -106,11 +102,7 @@ const PASSING: &[&str] = &[
 
 impl<'a> Eksctl<'a> {
     pub(super) fn new(run: &'a Run<'a>, name: &str, region: &str) -> Self {
-        Self {
-            run,
-            name: name.to_owned(),
-            region: region.to_owned(),
-        }
+        Self { run, name: name.to_owned(), region: region.to_owned() }
     }
 
     /// A command for a person to type.
@@ -119,57 +111,27 @@ impl<'a> Eksctl<'a> {
     }
 
     pub(super) fn describe_stacks(&self) -> String {
-        format!(
-            "eksctl utils describe-stacks --cluster {} --region {}",
-            self.name, self.region
-        )
+        format!("eksctl utils describe-stacks --cluster {} --region {}", self.name, self.region)
     }
 
     /// The cluster, or `None` only when EKS says in so many words that there is none.
     pub(super) async fn get_cluster(&self) -> Result<Option<Found>, EksError> {
         self.run
             .retrying("eksctl get cluster", || async {
-                let args = [
-                    "get",
-                    "cluster",
-                    "--name",
-                    &self.name,
-                    "--region",
-                    &self.region,
-                    "-o",
-                    "json",
-                ];
+                let args = ["get", "cluster", "--name", &self.name, "--region", &self.region, "-o", "json"];
                 let args = args.iter().map(|arg| (*arg).to_owned()).collect();
                 let timeout = self.run.settings.limits.api_timeout * 2;
-                let output = self
-                    .run
-                    .tool("eksctl", args, None, timeout)
-                    .await
-                    .map_err(EksError::Tool)?;
-                if output.success() {
-                    found(&output)
-                } else {
-                    refused(&output)
-                }
+                let output = self.run.tool("eksctl", args, None, timeout).await.map_err(EksError::Tool)?;
+                if output.success() { found(&output) } else { refused(&output) }
             })
             .await
     }
 
     /// `aws eks wait cluster-active`: AWS's own way of waiting.
     pub(super) async fn wait_active(&self) -> Result<ToolOutput, ToolError> {
-        let args = [
-            "eks",
-            "wait",
-            "cluster-active",
-            "--name",
-            &self.name,
-            "--region",
-            &self.region,
-        ];
+        let args = ["eks", "wait", "cluster-active", "--name", &self.name, "--region", &self.region];
         let args = args.iter().map(|arg| (*arg).to_owned()).collect();
-        self.run
-            .tool("aws", args, None, self.run.settings.limits.create_timeout)
-            .await
+        self.run.tool("aws", args, None, self.run.settings.limits.create_timeout).await
     }
 
     /// `eksctl create cluster`. It does not touch the kubeconfig: that is a step of its own.
@@ -195,69 +157,36 @@ impl<'a> Eksctl<'a> {
         }
         flag("--timeout", &timeout);
         args.push("--write-kubeconfig=false".into());
-        self.run
-            .tool(
-                "eksctl",
-                args,
-                None,
-                limits.create_timeout + Duration::from_secs(30),
-            )
-            .await
+        self.run.tool("eksctl", args, None, limits.create_timeout + Duration::from_secs(30)).await
     }
 
     /// `eksctl utils write-kubeconfig`.
-    pub(super) async fn write_kubeconfig(
-        &self,
-        path: Option<&str>,
-    ) -> Result<ToolOutput, ToolError> {
-        let mut args: Vec<String> = [
-            "utils",
-            "write-kubeconfig",
-            "--cluster",
-            &self.name,
-            "--region",
-            &self.region,
-        ]
-        .iter()
-        .map(|arg| (*arg).to_owned())
-        .collect();
+    pub(super) async fn write_kubeconfig(&self, path: Option<&str>) -> Result<ToolOutput, ToolError> {
+        let mut args: Vec<String> =
+            ["utils", "write-kubeconfig", "--cluster", &self.name, "--region", &self.region]
+                .iter()
+                .map(|arg| (*arg).to_owned())
+                .collect();
         if let Some(path) = path {
             args.extend(["--kubeconfig".to_owned(), path.to_owned()]);
         }
-        self.run
-            .tool(
-                "eksctl",
-                args,
-                None,
-                self.run.settings.limits.api_timeout * 2,
-            )
-            .await
+        self.run.tool("eksctl", args, None, self.run.settings.limits.api_timeout * 2).await
     }
 }
 
 fn found(output: &ToolOutput) -> Result<Option<Found>, EksError> {
-    let answer: Value = serde_json::from_str(&output.stdout)
-        .map_err(|error| EksError::Garbage(error.to_string()))?;
-    let clusters = answer
-        .as_array()
-        .ok_or_else(|| EksError::Garbage("it is not a JSON array".to_owned()))?;
+    let answer: Value =
+        serde_json::from_str(&output.stdout).map_err(|error| EksError::Garbage(error.to_string()))?;
+    let clusters = answer.as_array().ok_or_else(|| EksError::Garbage("it is not a JSON array".to_owned()))?;
     let Some(cluster) = clusters.first() else {
         return Ok(None);
     };
     // `Name` in a description, `metadata.name` in the short form.
-    if cluster["Name"]
-        .as_str()
-        .or(cluster["metadata"]["name"].as_str())
-        .is_none()
-    {
+    if cluster["Name"].as_str().or(cluster["metadata"]["name"].as_str()).is_none() {
         return Err(EksError::Garbage("the cluster has no name".to_owned()));
     }
     let text = |name: &str| cluster[name].as_str().map(str::to_owned);
-    Ok(Some(Found {
-        status: text("Status"),
-        version: text("Version"),
-        endpoint: text("Endpoint"),
-    }))
+    Ok(Some(Found { status: text("Status"), version: text("Version"), endpoint: text("Endpoint") }))
 }
 
 fn refused(output: &ToolOutput) -> Result<Option<Found>, EksError> {
@@ -276,43 +205,22 @@ fn refused(output: &ToolOutput) -> Result<Option<Found>, EksError> {
 }
 
 /// The blocker of a creation that failed, with the cause that eksctl's words name.
-pub(super) fn create_failure(
-    eksctl: &Eksctl<'_>,
-    answer: &Result<ToolOutput, ToolError>,
-) -> Option<Blocker> {
+pub(super) fn create_failure(eksctl: &Eksctl<'_>, answer: &Result<ToolOutput, ToolError>) -> Option<Blocker> {
     let (words, all) = match answer {
         Ok(output) if output.success() => return None,
-        Ok(output) => (
-            said_last(output),
-            format!("{}{}", output.stdout, output.stderr),
-        ),
+        Ok(output) => (said_last(output), format!("{}{}", output.stdout, output.stderr)),
         Err(error) => (error.to_string(), error.to_string()),
     };
     let (cause, remediation) = if all.contains("AsgInstanceLaunchFailures") {
-        (
-            "INSTANCES_NOT_LAUNCHED",
-            "raise the quota, or choose an instance type that is to be had",
-        )
+        ("INSTANCES_NOT_LAUNCHED", "raise the quota, or choose an instance type that is to be had")
     } else if all.contains("NodeCreationFailure") || all.contains("failed to join the kubernetes") {
-        (
-            "NODES_DID_NOT_JOIN",
-            "see the nodes' route to the API server, and their role and access entry",
-        )
+        ("NODES_DID_NOT_JOIN", "see the nodes' route to the API server, and their role and access entry")
     } else if all.contains("timed out waiting for addon") {
-        (
-            "ADDON_DEGRADED",
-            "add-ons need nodes to run on: see the node groups first",
-        )
+        ("ADDON_DEGRADED", "add-ons need nodes to run on: see the node groups first")
     } else if all.contains("timed out waiting for at least") {
-        (
-            "NODES_DID_NOT_JOIN",
-            "see the nodes' route to the API server, and their role and access entry",
-        )
+        ("NODES_DID_NOT_JOIN", "see the nodes' route to the API server, and their role and access entry")
     } else {
-        (
-            "",
-            "see eksctl's log and CloudFormation's events, mend what they name, and run again",
-        )
+        ("", "see eksctl's log and CloudFormation's events, mend what they name, and run again")
     };
     Some(
         Blocker::new(

@@ -18,25 +18,13 @@ use crate::seams::ToolError;
 
 /// Runs the phase; what it reads goes into `evidence`.
 pub async fn run(run: &Run<'_>, evidence: &mut Phase1) -> Ended {
-    let mut blockers = steps(run, &mut evidence.eks)
-        .await
-        .err()
-        .unwrap_or_default();
+    let mut blockers = steps(run, &mut evidence.eks).await.err().unwrap_or_default();
     let mut forced = None;
-    let force = run
-        .settings
-        .force
-        .as_ref()
-        .filter(|force| force.phase == Phase::Foundation);
+    let force = run.settings.force.as_ref().filter(|force| force.phase == Phase::Foundation);
     if let Some(force) = force
-        && blockers
-            .first()
-            .is_some_and(|it| matches!(it.code.class(), Class::Dependency | Class::Foundation))
+        && blockers.first().is_some_and(|it| matches!(it.code.class(), Class::Dependency | Class::Foundation))
     {
-        run.warn(
-            "forced",
-            format!("the foundation phase is forced: {}", force.reason),
-        );
+        run.warn("forced", format!("the foundation phase is forced: {}", force.reason));
         run.gate("nodes", "forced");
         forced = Some(Forced {
             phase: Phase::Foundation,
@@ -87,25 +75,15 @@ async fn steps(run: &Run<'_>, eks: &mut Eks) -> Result<(), Vec<Blocker>> {
 }
 
 /// Asks whether the cluster exists, and waits for one that somebody is creating.
-async fn find(
-    run: &Run<'_>,
-    eksctl: &Eksctl<'_>,
-    eks: &mut Eks,
-) -> Result<Option<Found>, Vec<Blocker>> {
-    let mut found = eksctl
-        .get_cluster()
-        .await
-        .map_err(|error| vec![error.blocker()])?;
+async fn find(run: &Run<'_>, eksctl: &Eksctl<'_>, eks: &mut Eks) -> Result<Option<Found>, Vec<Blocker>> {
+    let mut found = eksctl.get_cluster().await.map_err(|error| vec![error.blocker()])?;
     if found.as_ref().and_then(|it| it.status.as_deref()) == Some("CREATING") {
         run.step("eks", "the cluster is being created; waiting for it");
         let answer = eksctl.wait_active().await;
         if let Err(ToolError::Stopped { reason, .. }) = answer {
             return Err(vec![Blocker::stopped(reason)]);
         }
-        found = eksctl
-            .get_cluster()
-            .await
-            .map_err(|error| vec![error.blocker()])?;
+        found = eksctl.get_cluster().await.map_err(|error| vec![error.blocker()])?;
     }
     eks.existed = Some(found.is_some());
     let Some(cluster) = &found else {
@@ -114,10 +92,7 @@ async fn find(
     };
     note(eks, cluster);
     let status = cluster.status.clone().unwrap_or_else(|| "unknown".into());
-    run.step(
-        "eks",
-        format!("the cluster exists ({status}) and is adopted as it is"),
-    );
+    run.step("eks", format!("the cluster exists ({status}) and is adopted as it is"));
     if matches!(status.as_str(), "CREATING" | "FAILED" | "DELETING") {
         return Err(vec![
             Blocker::new(
@@ -125,10 +100,7 @@ async fn find(
                 format!("EKS says that the cluster is {status}"),
                 "nothing was changed: let it come to rest, or remove it, and run again",
             )
-            .commands([
-                eksctl.command("get cluster --name"),
-                eksctl.describe_stacks(),
-            ]),
+            .commands([eksctl.command("get cluster --name"), eksctl.describe_stacks()]),
         ]);
     }
     Ok(found)
@@ -145,10 +117,7 @@ async fn create(
     eksctl: &Eksctl<'_>,
     eks: &mut Eks,
 ) -> Result<(Found, Option<Blocker>), Vec<Blocker>> {
-    run.step(
-        "eks",
-        "creating the cluster; this takes a quarter of an hour",
-    );
+    run.step("eks", "creating the cluster; this takes a quarter of an hour");
     let answer = eksctl.create().await;
     if let Err(ToolError::Stopped { reason, .. }) = answer {
         return Err(vec![Blocker::stopped(reason)]);
@@ -172,10 +141,7 @@ async fn create(
             )
             .commands([eksctl.describe_stacks()])
         })]),
-        Err(error) => Err([failed, Some(error.blocker())]
-            .into_iter()
-            .flatten()
-            .collect()),
+        Err(error) => Err([failed, Some(error.blocker())].into_iter().flatten().collect()),
     }
 }
 
@@ -188,47 +154,30 @@ async fn kubeconfig<'r>(
 ) -> Result<Cluster<'r>, Vec<Blocker>> {
     if let Ok(connection) = run.ctx.cluster.connect().await
         && connection.identity.name.is_some()
-        && connection
-            .identity
-            .contradictions(&run.settings.cluster)
-            .is_empty()
-        && found
-            .endpoint
-            .as_deref()
-            .is_none_or(|endpoint| same(endpoint, &connection.server))
+        && connection.identity.contradictions(&run.settings.cluster).is_empty()
+        && found.endpoint.as_deref().is_none_or(|endpoint| same(endpoint, &connection.server))
     {
         run.step("kubeconfig", "the kubeconfig leads to the cluster already");
         return Ok(Cluster { run, connection });
     }
     let failed = |message: String| {
         vec![
-            Blocker::new(
-                Code::KubeconfigUpdateFailed,
-                message,
-                "write the kubeconfig by hand and run again",
-            )
-            .commands([eksctl.command("utils write-kubeconfig --cluster")]),
+            Blocker::new(Code::KubeconfigUpdateFailed, message, "write the kubeconfig by hand and run again")
+                .commands([eksctl.command("utils write-kubeconfig --cluster")]),
         ]
     };
-    match eksctl
-        .write_kubeconfig(run.ctx.cluster.kubeconfig_path().as_deref())
-        .await
-    {
+    match eksctl.write_kubeconfig(run.ctx.cluster.kubeconfig_path().as_deref()).await {
         Ok(output) if output.success() => {}
         Ok(output) => {
             let words = crate::helm::said_last(&output);
-            return Err(failed(format!(
-                "eksctl could not write the kubeconfig: {words}"
-            )));
+            return Err(failed(format!("eksctl could not write the kubeconfig: {words}")));
         }
         Err(ToolError::Stopped { reason, .. }) => return Err(vec![Blocker::stopped(reason)]),
         Err(error) => return Err(failed(error.to_string())),
     }
     eks.kubeconfig_updated = true;
     run.step("kubeconfig", "the kubeconfig is written");
-    let cluster = Cluster::connect(run)
-        .await
-        .map_err(|error| vec![error.blocker(None)])?;
+    let cluster = Cluster::connect(run).await.map_err(|error| vec![error.blocker(None)])?;
     super::right_cluster(run, &cluster)?;
     Ok(cluster)
 }
@@ -243,11 +192,7 @@ async fn nodes(run: &Run<'_>, cluster: &Cluster<'_>, eks: &mut Eks) -> Result<()
     let limit = run.settings.limits.node_wait;
     // A cluster that this run made has as many nodes as were asked for; of an adopted one we only know
     // that those that are there should be Ready.
-    let wanted = if eks.created {
-        run.settings.foundation.nodes.unwrap_or(1).max(1)
-    } else {
-        1
-    };
+    let wanted = if eks.created { run.settings.foundation.nodes.unwrap_or(1).max(1) } else { 1 };
     let watched = cluster
         .watch_until::<Node, ()>("watch nodes", "/api/v1/nodes", &[], limit, |nodes| {
             let nodes = Nodes::of(nodes.values());
@@ -270,10 +215,7 @@ async fn nodes(run: &Run<'_>, cluster: &Cluster<'_>, eks: &mut Eks) -> Result<()
         return Ok(());
     };
     run.gate("nodes", "blocked");
-    run.fail(
-        "nodes",
-        format!("{counted} after waiting {}", duration::go(limit)),
-    );
+    run.fail("nodes", format!("{counted} after waiting {}", duration::go(limit)));
     if eks.created && nodes.total() == 0 {
         return Err(vec![
             Blocker::new(
