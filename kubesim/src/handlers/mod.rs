@@ -189,6 +189,7 @@ impl Core {
             status: 0,
             latency: std::time::Duration::ZERO,
             fault: None,
+            retry_after: None,
         }
     }
 

@@ -91,6 +91,10 @@ impl Tap {
             }
         }
         recording.fault = fault.as_ref().map(|fault| fault.label.clone());
+        recording.retry_after = fault.as_ref().and_then(|fault| match &fault.action {
+            Action::Respond { retry_after, .. } => *retry_after,
+            _ => None,
+        });
         state.recordings.push(recording);
         drop(state);
         self.arrivals.send_modify(|n| *n += 1);

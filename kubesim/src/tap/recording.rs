@@ -42,6 +42,8 @@ pub struct Recording {
     pub latency: Duration,
     /// Label of the rule that broke it.
     pub fault: Option<String>,
+    /// `Retry-After` of the rule's answer, in seconds.
+    pub retry_after: Option<u32>,
 }
 
 impl Recording {

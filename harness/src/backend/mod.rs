@@ -1,0 +1,153 @@
+//! Where clusters come from. A backend is one file and one line in [`named`].
+
+mod sim;
+
+use std::collections::BTreeSet;
+
+use futures::future::BoxFuture;
+use kubesim::kubelet::{Images, Nodes};
+use kubesim::tap::{Recording, Tap};
+
+pub use sim::Sim;
+
+use crate::observe::Snapshot;
+use crate::scenario::{ClusterShape, Timeouts};
+
+/// What a fault needs of a backend to be carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Capability {
+    /// Objects can be made, changed and removed through the API.
+    Objects,
+    /// Nodes can be added, removed and made not Ready.
+    Nodes,
+    /// What containers of an image do can be set.
+    Images,
+    /// Requests pass a tap that can break them.
+    Tap,
+    /// The API server's endpoint can be closed and opened.
+    Endpoint,
+    /// The installer's credentials can be revoked and restored.
+    Credentials,
+    /// The tools are interposed.
+    Tools,
+}
+
+impl Capability {
+    /// Words for a report.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Objects => "change objects",
+            Self::Nodes => "control nodes",
+            Self::Images => "control what images do",
+            Self::Tap => "break requests",
+            Self::Endpoint => "close the API server's endpoint",
+            Self::Credentials => "revoke credentials",
+            Self::Tools => "interpose tools",
+        }
+    }
+}
+
+/// The AWS identity of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Name of the EKS cluster.
+    pub name: String,
+    /// AWS region.
+    pub region: String,
+    /// AWS account, twelve digits.
+    pub account: String,
+    /// URL of the API server.
+    pub endpoint: String,
+}
+
+/// A cluster could not be had, or not be taken down, or does not answer its own harness.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ClusterError(pub String);
+
+impl ClusterError {
+    /// A lowercase fragment that fits after "failed to".
+    pub fn new(what: impl std::fmt::Display) -> Self {
+        Self(what.to_string())
+    }
+}
+
+/// Makes clusters.
+pub trait Backend: Send + Sync {
+    /// Its name on the command line.
+    fn name(&self) -> &'static str;
+
+    /// What its clusters can do.
+    fn offers(&self) -> BTreeSet<Capability>;
+
+    /// How long things may take on it, where a scenario does not say.
+    fn timeouts(&self) -> Timeouts;
+
+    /// Makes a cluster of this shape; everything that can be running runs.
+    ///
+    /// # Errors
+    /// It could not be provisioned; nothing is left of it.
+    fn provision<'a>(
+        &'a self,
+        shape: &'a ClusterShape,
+        seed: u64,
+    ) -> BoxFuture<'a, Result<Box<dyn Cluster>, ClusterError>>;
+}
+
+/// A cluster under test. What it cannot do it answers with `None`; see [`Capability`].
+pub trait Cluster: Send + Sync {
+    /// The API as its administrator. What goes this way is not the installer's.
+    fn admin(&self) -> kube::Client;
+
+    /// Its identity.
+    fn identity(&self) -> Identity;
+
+    /// A kubeconfig for the installer: a user of its own, so that its requests can be told from all others.
+    fn kubeconfig(&self) -> String;
+
+    /// A kubeconfig for what the cloud's own tools do on the owner's behalf.
+    fn owner_kubeconfig(&self) -> String;
+
+    /// The requests of the installer and of the tools that it called, in order of arrival.
+    fn requests(&self) -> Vec<Recording>;
+
+    /// Its nodes.
+    fn nodes(&self) -> Option<&Nodes>;
+
+    /// What containers do.
+    fn images(&self) -> Option<&Images>;
+
+    /// What breaks requests.
+    fn tap(&self) -> Option<&Tap>;
+
+    /// Closes the endpoint, or opens it again.
+    fn reachable(&self, open: bool) -> BoxFuture<'_, Result<(), ClusterError>>;
+
+    /// Revokes the installer's credentials, or restores them.
+    fn authorized(&self, valid: bool) -> BoxFuture<'_, Result<(), ClusterError>>;
+
+    /// Every object, as it is now.
+    fn snapshot(&self) -> BoxFuture<'_, Result<Snapshot, ClusterError>>;
+
+    /// Returns when anything in the cluster, or among the requests, has changed since the last call.
+    fn changed(&self) -> BoxFuture<'_, ()>;
+
+    /// Waits until controllers, scheduler and kubelets have nothing left to do.
+    fn settled(&self) -> BoxFuture<'_, ()>;
+
+    /// Takes it down.
+    fn down(self: Box<Self>) -> BoxFuture<'static, Result<(), ClusterError>>;
+}
+
+/// Names of all backends.
+pub const NAMES: [&str; 1] = [sim::NAME];
+
+/// The backend of this name.
+#[must_use]
+pub fn named(name: &str) -> Option<Box<dyn Backend>> {
+    match name {
+        sim::NAME => Some(Box::new(Sim)),
+        _ => None,
+    }
+}

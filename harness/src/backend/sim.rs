@@ -1,0 +1,197 @@
+//! The embedded cluster as a backend: in this process, in real time, behind TLS on a free port.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use futures::future::BoxFuture;
+use kubesim::kubelet::{Images, NodeShape, Nodes};
+use kubesim::tap::{Recording, Tap};
+use kubesim::transport::{Server, User};
+use kubesim::{Cluster as Embedded, Config};
+use tokio::sync::Mutex;
+
+use super::{Backend, Capability, Cluster, ClusterError, Identity};
+use crate::duration::Span;
+use crate::observe::Snapshot;
+use crate::scenario::{ClusterShape, Timeouts};
+
+pub(super) const NAME: &str = "sim";
+
+/// Whom the installer is; its requests are known by it.
+const SUBJECT: &str = "seatrial:installer";
+
+/// The embedded cluster.
+pub struct Sim;
+
+impl Backend for Sim {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn offers(&self) -> BTreeSet<Capability> {
+        use Capability::{Credentials, Endpoint, Images, Nodes, Objects, Tap, Tools};
+        [Objects, Nodes, Images, Tap, Endpoint, Credentials, Tools].into()
+    }
+
+    /// The embedded cluster settles in milliseconds, so what has not happened within seconds never will.
+    fn timeouts(&self) -> Timeouts {
+        Timeouts {
+            node_wait: Some(Span::secs(1)),
+            helm: None,
+            ready: Some(Span::secs(3)),
+            api: Some(Span::secs(5)),
+            retry_budget: Some(Span::secs(4)),
+            deadline: Some(Span::secs(60)),
+        }
+    }
+
+    fn provision<'a>(
+        &'a self,
+        shape: &'a ClusterShape,
+        seed: u64,
+    ) -> BoxFuture<'a, Result<Box<dyn Cluster>, ClusterError>> {
+        Box::pin(async move {
+            let cluster = Embedded::start(config(shape, seed)).await.map_err(ClusterError::new)?;
+            let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+            let server = cluster.serve(free).await.map_err(ClusterError::new)?;
+            let subject = User::new(SUBJECT, ["system:masters"]);
+            let token = cluster.service().authenticator().issue_token(&subject);
+            let owner = server.kubeconfig(&User::admin());
+            let newest = Mutex::new((cluster.store().newest(), cluster.tap().changes()));
+            let up: Box<dyn Cluster> = Box::new(Up { cluster, server, subject, token, owner, newest });
+            Ok(up)
+        })
+    }
+}
+
+fn config(shape: &ClusterShape, seed: u64) -> Config {
+    let defaults = Config::default();
+    let region = defaults.identity.region.clone();
+    let node = |number| {
+        let plain = NodeShape::numbered(number, &region);
+        NodeShape {
+            cpu: shape.cpu.clone().unwrap_or(plain.cpu),
+            memory: shape.memory.clone().unwrap_or(plain.memory),
+            pods: shape.pods.unwrap_or(plain.pods),
+            labels: shape.labels.clone().unwrap_or(plain.labels),
+            ..NodeShape::numbered(number, &region)
+        }
+    };
+    let version = shape.kubernetes.as_deref().and_then(crate::scenario::minor);
+    Config {
+        seed,
+        nodes: (0..shape.nodes.unwrap_or(2)).map(node).collect(),
+        kubernetes: version.unwrap_or(defaults.kubernetes),
+        ..defaults
+    }
+}
+
+struct Up {
+    cluster: Embedded,
+    server: Server,
+    subject: User,
+    token: String,
+    owner: String,
+    newest: Mutex<(tokio::sync::watch::Receiver<u64>, tokio::sync::watch::Receiver<u64>)>,
+}
+
+impl Cluster for Up {
+    fn admin(&self) -> kube::Client {
+        kube::Client::new(self.cluster.service(), "default")
+    }
+
+    fn identity(&self) -> Identity {
+        let identity = self.cluster.identity().clone();
+        Identity {
+            name: identity.name,
+            region: identity.region,
+            account: identity.account,
+            endpoint: self.server.url(),
+        }
+    }
+
+    fn kubeconfig(&self) -> String {
+        self.server.kubeconfig_with_token(&self.token)
+    }
+
+    fn owner_kubeconfig(&self) -> String {
+        self.owner.clone()
+    }
+
+    fn requests(&self) -> Vec<Recording> {
+        let all = self.cluster.tap().recordings();
+        // A request whose credentials were refused has no user; nobody but the installer sends such.
+        all.into_iter().filter(|it| it.user == SUBJECT || it.user.is_empty()).collect()
+    }
+
+    fn nodes(&self) -> Option<&Nodes> {
+        Some(self.cluster.nodes())
+    }
+
+    fn images(&self) -> Option<&Images> {
+        Some(self.cluster.images())
+    }
+
+    fn tap(&self) -> Option<&Tap> {
+        Some(self.cluster.tap())
+    }
+
+    fn reachable(&self, open: bool) -> BoxFuture<'_, Result<(), ClusterError>> {
+        Box::pin(async move {
+            if open {
+                return self.server.open().await.map_err(ClusterError::new);
+            }
+            self.server.close().await;
+            Ok(())
+        })
+    }
+
+    fn authorized(&self, valid: bool) -> BoxFuture<'_, Result<(), ClusterError>> {
+        Box::pin(async move {
+            let authenticator = self.cluster.service().authenticator().clone();
+            if valid {
+                authenticator.accept_token(&self.token, &self.subject);
+            } else {
+                authenticator.revoke(SUBJECT);
+            }
+            Ok(())
+        })
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, Result<Snapshot, ClusterError>> {
+        Box::pin(async move {
+            let store = self.cluster.store();
+            let mut snapshot = Snapshot::default();
+            for resource in store.resources() {
+                for object in store.list(&resource, None).0 {
+                    snapshot.insert(&resource.to_string(), object);
+                }
+            }
+            Ok(snapshot)
+        })
+    }
+
+    fn changed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let mut newest = self.newest.lock().await;
+            let (store, requests) = &mut *newest;
+            // A sender that is gone means that the cluster is; then there is nothing to wait for.
+            tokio::select! {
+                biased;
+                _ = store.changed() => {}
+                _ = requests.changed() => {}
+            }
+        })
+    }
+
+    fn settled(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.cluster.settled())
+    }
+
+    fn down(self: Box<Self>) -> BoxFuture<'static, Result<(), ClusterError>> {
+        Box::pin(async move {
+            self.server.shutdown().await;
+            Ok(())
+        })
+    }
+}

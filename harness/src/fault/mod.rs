@@ -1,0 +1,120 @@
+//! Faults: what can be wrong with a cluster, its tools or the way to them. Each comes as a pair, `inject`
+//! and `heal`, and says what it needs of a backend.
+//!
+//! A fault is one file and one line in the list below.
+
+mod api;
+mod containers;
+mod coredns;
+mod credentials;
+mod endpoint;
+mod helm_release;
+mod nodes;
+mod nodes_not_ready;
+mod nodes_tainted;
+mod registry_token;
+mod requests_too_large;
+mod tool;
+
+use futures::future::BoxFuture;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::backend::{Capability, Cluster, ClusterError};
+use crate::run::Tools;
+
+/// What a fault may touch.
+pub struct Ground<'g> {
+    /// The cluster.
+    pub cluster: &'g dyn Cluster,
+    /// The interposed tools.
+    pub tools: &'g mut Tools,
+}
+
+/// The outcome of injecting or healing.
+pub type Done<'f> = BoxFuture<'f, Result<(), ClusterError>>;
+
+/// One way for things to be wrong.
+pub trait Fault: Send + Sync {
+    /// What it needs of a backend.
+    fn needs(&self) -> &'static [Capability];
+
+    /// The name that `heal` and a control's `without` know it by, if the scenario gives it one.
+    fn label(&self) -> Option<&str> {
+        None
+    }
+
+    /// Makes things wrong.
+    fn inject<'f>(&'f mut self, ground: Ground<'f>) -> Done<'f>;
+
+    /// Puts them right again, as far as this fault made them wrong. Does nothing if it was not injected.
+    fn heal<'f>(&'f mut self, ground: Ground<'f>) -> Done<'f>;
+}
+
+macro_rules! faults {
+    ($($(#[doc = $doc:literal])* $variant:ident($name:literal) = $fault:ty;)*) => {
+        /// A fault as a scenario file names it, and what it remembers between injecting and healing.
+        #[derive(Clone, Debug, Deserialize, JsonSchema)]
+        pub enum FaultSpec {
+            $($(#[doc = $doc])* #[serde(rename = $name)] $variant($fault),)*
+        }
+
+        impl FaultSpec {
+            /// Name of its kind.
+            #[must_use]
+            pub fn kind(&self) -> &'static str {
+                match self { $(Self::$variant(_) => $name,)* }
+            }
+
+            /// The fault.
+            #[must_use]
+            pub fn fault(&self) -> &dyn Fault {
+                match self { $(Self::$variant(fault) => fault,)* }
+            }
+
+            /// The fault, to be injected or healed.
+            pub fn fault_mut(&mut self) -> &mut dyn Fault {
+                match self { $(Self::$variant(fault) => fault,)* }
+            }
+        }
+    };
+}
+
+faults! {
+    /// Breaks requests to the API server.
+    Api("api") = api::Api;
+    /// The API server's endpoint is closed: connections are refused.
+    Unreachable("api-unreachable") = endpoint::Unreachable;
+    /// The installer's credentials are not accepted.
+    Unauthorized("api-unauthorized") = credentials::Unauthorized;
+    /// CoreDNS is missing or not Ready.
+    Coredns("coredns") = coredns::Coredns;
+    /// An earlier installation left a Helm release.
+    HelmRelease("helm-release") = helm_release::HelmRelease;
+    /// The cluster has another number of nodes.
+    Nodes("nodes") = nodes::NodeCount;
+    /// Nodes are not Ready.
+    NodesNotReady("nodes-not-ready") = nodes_not_ready::NodesNotReady;
+    /// Nodes have a taint.
+    NodesTainted("nodes-tainted") = nodes_tainted::NodesTainted;
+    /// Pods of a namespace request more than any node has.
+    RequestsTooLarge("requests-too-large") = requests_too_large::RequestsTooLarge;
+    /// Images cannot be pulled.
+    ImageCannotBePulled("image-cannot-be-pulled") = containers::CannotBePulled;
+    /// Containers start, write a log and exit, again and again.
+    CrashLoop("crash-loop") = containers::CrashLoop;
+    /// Containers run and their readiness probes fail.
+    NeverReady("never-ready") = containers::NeverReady;
+    /// Helm holds an expired token for a chart registry.
+    RegistryToken("registry-token-expired") = registry_token::RegistryTokenExpired;
+    /// Breaks calls of a tool.
+    Tool("tool") = tool::ToolCalls;
+}
+
+impl FaultSpec {
+    /// The name that `heal` and a control's `without` know it by: its label, else its kind.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        self.fault().label().unwrap_or_else(|| self.kind())
+    }
+}

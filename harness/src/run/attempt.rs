@@ -1,0 +1,464 @@
+//! One attempt at a scenario: a cluster, its faults, the steps, and what was judged on the way.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal as Nix;
+use serde_json::json;
+
+use super::environment::{self, Situation};
+use super::judge::{self, After, Before};
+use super::subject::Subject;
+use super::tools::{ToolChoice, Tools};
+use super::{Installer, Stop};
+use crate::backend::{Backend, Capability, Cluster, ClusterError, Identity};
+use crate::event::{Attempt, Event, Mismatch};
+use crate::expect::{self, Judged};
+use crate::fault::{FaultSpec, Ground};
+use crate::observe::{Observation, Snapshot};
+use crate::scenario::{ExpectObject, RunStep, Scenario, Signal, StepKind, Timeouts, Wait};
+
+/// How long a `wait` step waits when it does not say.
+const WAIT: Duration = Duration::from_secs(30);
+
+/// What an attempt is made with.
+pub(super) struct Setting<'s> {
+    pub(super) backend: &'s dyn Backend,
+    pub(super) installer: &'s Installer,
+    pub(super) tools: &'s ToolChoice,
+    pub(super) seed: u64,
+    pub(super) stop: &'s Stop,
+    /// The scenario's file, for places.
+    pub(super) file: &'s str,
+    /// A folder of the attempt's own, which exists.
+    pub(super) folder: PathBuf,
+    /// The mark of the processes that it starts.
+    pub(super) mark: String,
+    pub(super) which: Attempt,
+    pub(super) emit: &'s (dyn Fn(Event) + Send + Sync),
+}
+
+/// How an attempt ended.
+#[derive(Default)]
+pub(super) struct Attempted {
+    /// Expectations of the scenario that did not hold.
+    pub(super) mismatches: Vec<Mismatch>,
+    /// Invariants that did not hold.
+    pub(super) violations: Vec<Mismatch>,
+    /// How many single expectations were judged, invariants aside.
+    pub(super) checked: usize,
+    /// The newest run.
+    pub(super) run: Option<Observation>,
+    /// Why it could not be carried through, if it could not.
+    pub(super) trouble: Option<Trouble>,
+    /// Whether the cluster could not be taken down.
+    pub(super) left: Option<String>,
+}
+
+/// Why an attempt could not be carried through.
+pub(super) enum Trouble {
+    /// The harness or its cluster failed.
+    Infrastructure(String),
+    /// Somebody interrupted it.
+    Interrupted,
+}
+
+impl From<ClusterError> for Trouble {
+    fn from(error: ClusterError) -> Self {
+        Self::Infrastructure(format!("failed to {error}"))
+    }
+}
+
+/// What a scenario needs that a backend does not have.
+pub(super) fn unsupported(scenario: &Scenario, backend: &dyn Backend) -> Option<String> {
+    let offers = backend.offers();
+    let injected = scenario.steps.iter().filter_map(|step| step.inject.as_ref());
+    let control = scenario.control.faults.iter().flatten();
+    for fault in scenario.faults.iter().chain(injected).chain(control) {
+        let lacking: Vec<&str> = fault
+            .fault()
+            .needs()
+            .iter()
+            .filter(|it| !offers.contains(it))
+            .map(|it| Capability::words(*it))
+            .collect();
+        if !lacking.is_empty() {
+            return Some(format!(
+                "backend {} cannot carry fault {}: it cannot {}",
+                backend.name(),
+                fault.kind(),
+                lacking.join(" or ")
+            ));
+        }
+    }
+    None
+}
+
+/// Makes one attempt.
+pub(super) async fn attempt(setting: &Setting<'_>, scenario: &Scenario) -> Attempted {
+    let mut attempted = Attempted::default();
+    let began = Instant::now();
+    let provisioned = tokio::select! {
+        biased;
+        () = setting.stop.wait() => Err(Trouble::Interrupted),
+        cluster = setting.backend.provision(&scenario.cluster, setting.seed) => cluster
+            .map_err(|error| Trouble::Infrastructure(format!("failed to provision a cluster: {error}"))),
+    };
+    let cluster = match provisioned {
+        Ok(cluster) => cluster,
+        Err(trouble) => {
+            attempted.trouble = Some(trouble);
+            return attempted;
+        }
+    };
+    if let Err(trouble) = carry_out(setting, scenario, cluster.as_ref(), began, &mut attempted).await {
+        attempted.trouble = Some(trouble);
+    }
+    attempted.left = cluster.down().await.err().map(|error| error.to_string());
+    attempted
+}
+
+/// The attempt while it runs.
+struct Stage<'s> {
+    setting: &'s Setting<'s>,
+    scenario: &'s Scenario,
+    cluster: &'s dyn Cluster,
+    tools: Tools,
+    identity: Identity,
+    timeouts: Timeouts,
+    kubeconfig: PathBuf,
+    /// Faults that are in, in order.
+    injected: Vec<FaultSpec>,
+    origin: Snapshot,
+    running: Option<(Subject, Before)>,
+    runs: u32,
+}
+
+async fn carry_out(
+    setting: &Setting<'_>,
+    scenario: &Scenario,
+    cluster: &dyn Cluster,
+    began: Instant,
+    attempted: &mut Attempted,
+) -> Result<(), Trouble> {
+    let mut secrets = scenario.secrets.clone();
+    secrets.push(environment::planted_key(setting.seed));
+    secrets.extend(tokens(&cluster.kubeconfig()));
+    let tools = Tools::make(&setting.folder, setting.tools, cluster, &scenario.eks, &secrets)?;
+    let kubeconfig = setting.folder.join("kubeconfig");
+    // A cluster that is yet to be created has no kubeconfig either.
+    if scenario.eks.exists.unwrap_or(true) {
+        write(&kubeconfig, &cluster.kubeconfig())?;
+    }
+    let mut stage = Stage {
+        setting,
+        scenario,
+        cluster,
+        tools,
+        identity: cluster.identity(),
+        timeouts: over(scenario.timeouts, setting.backend.timeouts()),
+        kubeconfig,
+        injected: Vec::new(),
+        origin: Snapshot::default(),
+        running: None,
+        runs: 0,
+    };
+    for fault in &scenario.faults {
+        stage.inject(fault).await?;
+    }
+    stage.origin = cluster.snapshot().await?;
+    (setting.emit)(Event::ClusterReady {
+        scenario: scenario.name.value.clone(),
+        attempt: setting.which,
+        elapsed_ms: millis(began.elapsed()),
+        shape: stage.shape(),
+    });
+    for (index, step) in scenario.steps.iter().enumerate() {
+        if setting.stop.is_triggered() {
+            return Err(Trouble::Interrupted);
+        }
+        let step_began = Instant::now();
+        let mut judged = Judged::default();
+        let mut violations = Judged::default();
+        let what = match step.kind() {
+            Some(StepKind::Run(run)) => {
+                stage.start(run).await?;
+                let named = words(run);
+                if run.background {
+                    format!("start {named}")
+                } else {
+                    let run = stage.end(None, &secrets).await?;
+                    violations = expect::invariants(&run);
+                    let words = run.ending.words();
+                    attempted.run = Some(run);
+                    format!("{named}: {words}")
+                }
+            }
+            Some(StepKind::Inject(fault)) => {
+                stage.inject(fault).await?;
+                format!("inject {}", fault.label())
+            }
+            Some(StepKind::Heal(label)) => {
+                stage.heal(label).await?;
+                format!("heal {label}")
+            }
+            Some(StepKind::Wait(wait)) => {
+                if let Some(not_yet) = stage.wait(wait).await? {
+                    judged.and(missed(&not_yet, wait, setting.file, step.line));
+                }
+                if wait.exit {
+                    let run = stage.end(None, &secrets).await?;
+                    violations = expect::invariants(&run);
+                    let words = run.ending.words();
+                    attempted.run = Some(run);
+                    format!("wait: {words}")
+                } else {
+                    "wait".to_owned()
+                }
+            }
+            Some(StepKind::Kill(kill)) => {
+                let run = stage.end(Some(kill.signal), &secrets).await?;
+                violations = expect::invariants(&run);
+                let words = run.ending.words();
+                attempted.run = Some(run);
+                format!("kill {:?}: {words}", kill.signal)
+            }
+            Some(StepKind::Look) | None => "look".to_owned(),
+        };
+        if setting.stop.is_triggered() {
+            return Err(Trouble::Interrupted);
+        }
+        if let Some(expected) = &step.expect {
+            let now = cluster.snapshot().await?;
+            judged.and(expect::judge(setting.file, expected, attempted.run.as_ref(), &stage.origin, &now));
+        }
+        attempted.checked += judged.checked;
+        let mismatches = judged.mismatches.iter().chain(&violations.mismatches).cloned().collect();
+        attempted.mismatches.extend(judged.mismatches);
+        attempted.violations.extend(violations.mismatches);
+        (setting.emit)(Event::StepFinished {
+            scenario: scenario.name.value.clone(),
+            attempt: setting.which,
+            step: index + 1,
+            what,
+            elapsed_ms: millis(step_began.elapsed()),
+            checked: judged.checked + violations.checked,
+            mismatches,
+        });
+    }
+    Ok(())
+}
+
+impl Stage<'_> {
+    fn shape(&self) -> String {
+        let nodes = self.origin.of("nodes").count();
+        let faults: Vec<&str> = self.injected.iter().map(FaultSpec::label).collect();
+        let nodes = match nodes {
+            0 => "no node".to_owned(),
+            1 => "1 node".to_owned(),
+            more => format!("{more} nodes"),
+        };
+        if faults.is_empty() { nodes } else { format!("{nodes}, {}", faults.join(", ")) }
+    }
+
+    async fn inject(&mut self, fault: &FaultSpec) -> Result<(), Trouble> {
+        let mut fault = fault.clone();
+        let ground = Ground { cluster: self.cluster, tools: &mut self.tools };
+        let done = fault.fault_mut().inject(ground).await;
+        done.map_err(|error| {
+            Trouble::Infrastructure(format!("failed to inject {}: {error}", fault.label()))
+        })?;
+        self.injected.push(fault);
+        Ok(())
+    }
+
+    async fn heal(&mut self, label: &str) -> Result<(), Trouble> {
+        for fault in self.injected.iter_mut().filter(|fault| fault.label() == label) {
+            let ground = Ground { cluster: self.cluster, tools: &mut self.tools };
+            let done = fault.fault_mut().heal(ground).await;
+            done.map_err(|error| Trouble::Infrastructure(format!("failed to heal {label}: {error}")))?;
+        }
+        self.injected.retain(|fault| fault.label() != label);
+        Ok(())
+    }
+
+    async fn start(&mut self, run: &RunStep) -> Result<(), Trouble> {
+        let Setting { installer, folder, mark, seed, .. } = self.setting;
+        let before = Before {
+            snapshot: self.cluster.snapshot().await?,
+            requests: self.cluster.requests().len(),
+            calls: self.tools.calls()?.len(),
+            phase: run.phase.clone(),
+            deadline: self.timeouts.deadline.map_or(Duration::from_secs(3600), |span| span.0),
+        };
+        let environment = environment::of(&Situation {
+            folder,
+            kubeconfig: &self.kubeconfig,
+            tools: &self.tools,
+            identity: &self.identity,
+            timeouts: self.timeouts,
+            scenario: &self.scenario.env,
+            run,
+            mark,
+            seed: *seed,
+        });
+        let work = folder.join("work");
+        std::fs::create_dir_all(&work).map_err(|error| {
+            Trouble::Infrastructure(format!("failed to make {}: {error}", work.display()))
+        })?;
+        let words = installer.words(run);
+        let subject = Subject::start(installer.program(), &words, &environment, &work, mark, before.deadline)
+            .map_err(|error| {
+                Trouble::Infrastructure(format!("failed to start {}: {error}", installer.shown()))
+            })?;
+        self.runs += 1;
+        self.running = Some((subject, before));
+        Ok(())
+    }
+
+    /// Waits for the end of the running installer, or brings it about.
+    async fn end(&mut self, signal: Option<Signal>, secrets: &[String]) -> Result<Observation, Trouble> {
+        let Some((subject, before)) = self.running.take() else {
+            return Err(Trouble::Infrastructure("failed to end the installer: it is not running".into()));
+        };
+        let ended = match signal {
+            None => subject.end(self.setting.stop).await,
+            Some(signal) => {
+                let signal = match signal {
+                    Signal::Term => Nix::SIGTERM,
+                    Signal::Int => Nix::SIGINT,
+                    Signal::Kill => Nix::SIGKILL,
+                };
+                subject.kill(signal).await
+            }
+        };
+        let ended = ended
+            .map_err(|error| Trouble::Infrastructure(format!("failed to wait for the installer: {error}")))?;
+        if self.setting.stop.is_triggered() {
+            return Err(Trouble::Interrupted);
+        }
+        let after = After {
+            snapshot: self.cluster.snapshot().await?,
+            requests: self.cluster.requests(),
+            calls: self.tools.calls()?,
+        };
+        let run = judge::observe(before, ended, after, &self.origin, secrets.to_vec());
+        self.keep(&run)?;
+        Ok(run)
+    }
+
+    /// Writes down what was seen of a run, for whoever has to find out why it failed.
+    fn keep(&self, run: &Observation) -> Result<(), Trouble> {
+        let folder = self.setting.folder.join(format!("run-{}", self.runs));
+        let lines = |values: Vec<serde_json::Value>| {
+            values.into_iter().map(|value| format!("{value}\n")).collect::<String>()
+        };
+        std::fs::create_dir_all(&folder).map_err(|error| {
+            Trouble::Infrastructure(format!("failed to make {}: {error}", folder.display()))
+        })?;
+        write(&folder.join("stdout"), &run.stdout.text)?;
+        write(&folder.join("stderr"), &run.stderr.text)?;
+        write(&folder.join("requests.ndjson"), &lines(run.requests.iter().map(|it| json!(it)).collect()))?;
+        write(&folder.join("calls.ndjson"), &lines(run.calls.iter().map(|it| json!(it)).collect()))
+    }
+
+    /// Waits; `Some` says what had not happened when the time was up.
+    async fn wait(&mut self, wait: &Wait) -> Result<Option<String>, Trouble> {
+        let limit = wait.timeout.map_or(WAIT, |span| span.0);
+        let until = tokio::time::Instant::now() + limit;
+        if wait.settled {
+            self.cluster.settled().await;
+        }
+        loop {
+            let not_yet = self.not_yet(wait).await?;
+            let Some(not_yet) = not_yet else { return Ok(None) };
+            if self.running.as_mut().is_some_and(|(subject, _)| subject.has_ended()) {
+                return Ok(Some(format!("{not_yet}; the installer has ended")));
+            }
+            tokio::select! {
+                biased;
+                () = self.setting.stop.wait() => return Err(Trouble::Interrupted),
+                () = self.cluster.changed() => {}
+                // A tool call shows in a file, which nothing announces.
+                () = tokio::time::sleep(Duration::from_millis(10)), if wait.tool.is_some() => {}
+                () = tokio::time::sleep_until(until) => return Ok(Some(not_yet)),
+            }
+        }
+    }
+
+    async fn not_yet(&self, wait: &Wait) -> Result<Option<String>, Trouble> {
+        let (requests, calls) =
+            self.running.as_ref().map_or((0, 0), |(_, before)| (before.requests, before.calls));
+        if let Some(pattern) = &wait.request {
+            let seen = self.cluster.requests();
+            if !seen.iter().skip(requests).any(|it| expect::request_matches(pattern, it)) {
+                return Ok(Some(format!("no such request among {}", seen.len().saturating_sub(requests))));
+            }
+        }
+        if let Some(pattern) = &wait.tool {
+            let seen = self.tools.calls()?;
+            if !seen.iter().skip(calls).any(|it| expect::call_matches(&pattern.tool, &pattern.args, it)) {
+                return Ok(Some(format!("no such call among {}", seen.len().saturating_sub(calls))));
+            }
+        }
+        if let Some(object) = &wait.object {
+            return self.no_such(object).await;
+        }
+        Ok(None)
+    }
+
+    async fn no_such(&self, object: &ExpectObject) -> Result<Option<String>, Trouble> {
+        let now = self.cluster.snapshot().await?;
+        let found = expect::counted(object, &now).len();
+        let enough = match &object.count {
+            Some(count) => count.holds(Some(&json!(found))),
+            None => found > 0,
+        };
+        Ok((!enough).then(|| format!("{found} such {}", object.resource)))
+    }
+}
+
+/// A wait that ran out, as a mismatch.
+fn missed(not_yet: &str, wait: &Wait, file: &str, line: u64) -> Judged {
+    let limit = wait.timeout.map_or(WAIT, |span| span.0);
+    Judged {
+        checked: 1,
+        mismatches: vec![Mismatch {
+            expectation: "wait".into(),
+            expected: format!("it happens within {limit:?}"),
+            observed: not_yet.to_owned(),
+            place: Some(format!("{file}:{line}")),
+        }],
+    }
+}
+
+fn words(run: &RunStep) -> String {
+    let command = super::installer::command(run.command);
+    run.phase.as_ref().map_or_else(|| command.to_owned(), |phase| format!("{command} {phase}"))
+}
+
+fn over(scenario: Timeouts, backend: Timeouts) -> Timeouts {
+    Timeouts {
+        node_wait: scenario.node_wait.or(backend.node_wait),
+        helm: scenario.helm.or(backend.helm),
+        ready: scenario.ready.or(backend.ready),
+        api: scenario.api.or(backend.api),
+        retry_budget: scenario.retry_budget.or(backend.retry_budget),
+        deadline: scenario.deadline.or(backend.deadline),
+    }
+}
+
+/// Bearer tokens of a kubeconfig.
+fn tokens(kubeconfig: &str) -> Vec<String> {
+    let lines = kubeconfig.lines().filter_map(|line| line.trim().strip_prefix("token:"));
+    lines.map(|token| token.trim().trim_matches('"').to_owned()).filter(|token| !token.is_empty()).collect()
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Trouble> {
+    std::fs::write(path, text)
+        .map_err(|error| Trouble::Infrastructure(format!("failed to write {}: {error}", path.display())))
+}
+
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

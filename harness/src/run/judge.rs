@@ -1,0 +1,49 @@
+//! From what a process left to an observation.
+
+use interpose::record::Call;
+use kubesim::tap::Recording;
+
+use super::subject::Ended;
+use crate::observe::{Observation, ResultDocument, Snapshot};
+
+/// What was known before the run.
+pub(super) struct Before {
+    pub(super) snapshot: Snapshot,
+    pub(super) requests: usize,
+    pub(super) calls: usize,
+    pub(super) phase: Option<String>,
+    pub(super) deadline: std::time::Duration,
+}
+
+/// What is known after it.
+pub(super) struct After {
+    pub(super) snapshot: Snapshot,
+    pub(super) requests: Vec<Recording>,
+    pub(super) calls: Vec<Call>,
+}
+
+/// Puts together what was seen of one run.
+pub(super) fn observe(
+    before: Before,
+    ended: Ended,
+    after: After,
+    origin: &Snapshot,
+    secrets: Vec<String>,
+) -> Observation {
+    Observation {
+        result: ResultDocument::read(&ended.stdout),
+        ending: ended.ending,
+        elapsed: ended.elapsed,
+        deadline: before.deadline,
+        stdout: ended.stdout,
+        stderr: ended.stderr,
+        requests: after.requests.into_iter().skip(before.requests).collect(),
+        calls: after.calls.into_iter().skip(before.calls).collect(),
+        left_behind: ended.left_behind,
+        phase: before.phase,
+        secrets,
+        origin: origin.clone(),
+        before: before.snapshot,
+        after: after.snapshot,
+    }
+}

@@ -1,0 +1,64 @@
+//! The control's situation: the scenario with what the control says laid over it.
+
+use super::model::{ClusterShape, EksShape, Scenario, StepKind};
+
+impl Scenario {
+    /// The scenario as its control has it. Steps that would inject or heal a fault that the control leaves
+    /// out are left out.
+    #[must_use]
+    pub fn controlled(&self) -> Self {
+        let control = self.control.value.clone();
+        let mut other = self.clone();
+        if let Some(cluster) = control.cluster {
+            other.cluster = cluster.over(other.cluster);
+        }
+        if let Some(eks) = control.eks {
+            other.eks = eks.over(other.eks);
+        }
+        if let Some(faults) = control.faults {
+            other.faults = faults;
+        }
+        if let Some(env) = control.env {
+            other.env.extend(env);
+        }
+        let left_out = control.without.unwrap_or_default();
+        let left_out = |label: &str| left_out.iter().any(|it| it == label);
+        other.faults.retain(|fault| !left_out(fault.label()));
+        other.steps.retain(|step| match step.kind() {
+            Some(StepKind::Inject(fault)) => !left_out(fault.label()),
+            Some(StepKind::Heal(label)) => !left_out(label),
+            _ => true,
+        });
+        other
+    }
+
+    /// Labels of every fault that the scenario or one of its steps injects.
+    pub fn fault_labels(&self) -> impl Iterator<Item = &str> {
+        let injected = self.steps.iter().filter_map(|step| step.inject.as_ref());
+        self.faults.iter().chain(injected).map(|fault| fault.label())
+    }
+}
+
+impl ClusterShape {
+    fn over(self, under: Self) -> Self {
+        Self {
+            nodes: self.nodes.or(under.nodes),
+            cpu: self.cpu.or(under.cpu),
+            memory: self.memory.or(under.memory),
+            pods: self.pods.or(under.pods),
+            labels: self.labels.or(under.labels),
+            kubernetes: self.kubernetes.or(under.kubernetes),
+        }
+    }
+}
+
+impl EksShape {
+    fn over(self, under: Self) -> Self {
+        Self {
+            exists: self.exists.or(under.exists),
+            status: self.status.or(under.status),
+            node_groups: self.node_groups.or(under.node_groups),
+            joining: self.joining.or(under.joining),
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    all as expected
+  2    usage: the command line or a scenario file is wrong
+  4    nothing selected
+  96   a prerequisite is missing
+  100  an expectation failed
+  105  a cluster could not be provisioned
+  106  something could not be cleaned up
+  130  interrupted; everything was cleaned up";
+
+/// Sea trials for Kubernetes installers.
+///
+/// Gives an installer a cluster, breaks the cluster in a stated way, runs the installer, and judges what it
+/// says against what the cluster says.
+#[derive(Parser, Debug)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Run scenarios by name, unique prefix, path or tag.
+    #[command(after_help = "\
+Examples:
+  cargo xtask scenario no-nodes                      the built-in installer, on the embedded cluster
+  cargo xtask scenario failed --retain               a unique prefix; keep what was recorded
+  cargo xtask scenario --tag seed --format json      for a pipe
+  cargo xtask scenario no-nodes --installer './install.sh {args}'")]
+    Scenario(ScenarioArgs),
+    /// Run the whole catalogue.
+    Matrix(RunArgs),
+    /// List the catalogue.
+    List(ListArgs),
+    /// Run installers with one known defect each; the catalogue must catch every one.
+    Prove(ProveArgs),
+    /// Bring up an embedded cluster to poke at, or clear what dead runs left.
+    Cluster(ClusterArgs),
+    /// Write the JSON Schemas of scenario files and results.
+    Schema(SchemaArgs),
+    /// Run every test of the workspace.
+    Test(TestArgs),
+    /// Measure, with medians.
+    Bench(BenchArgs),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ScenarioArgs {
+    /// Names, unique prefixes, or paths of scenario files.
+    #[arg(value_name = "NAME|PATH")]
+    pub(crate) names: Vec<String>,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+#[derive(Args, Debug, Clone)]
+pub(crate) struct RunArgs {
+    /// Only scenarios with this tag or in this area; may be repeated.
+    #[arg(long, value_name = "TAG")]
+    pub(crate) tag: Vec<String>,
+    /// Only scenarios that run this phase.
+    #[arg(long, value_name = "PHASE")]
+    pub(crate) phase: Option<String>,
+    /// Where clusters come from.
+    #[arg(long, value_name = "NAME", default_value = "sim")]
+    pub(crate) backend: String,
+    /// Command line of the installer under test; `{args}` stands for `install --phase …`, `{phase}` for the
+    /// phase, and nothing is appended. The built-in installer when not given.
+    #[arg(long, value_name = "CMD")]
+    pub(crate) installer: Option<String>,
+    /// Pass calls of a tool on to a real one: helm=/usr/bin/helm; may be repeated.
+    #[arg(long, value_name = "NAME=PATH")]
+    pub(crate) tool: Vec<String>,
+    /// How many scenarios run at the same time; as many as there are processors when not given.
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) jobs: Option<u16>,
+    /// Seed of everything that is random.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Keep what was recorded, also where everything held.
+    #[arg(long)]
+    pub(crate) retain: bool,
+    /// Write the reports (events.ndjson, report.json, junit.xml) and what was recorded to this folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// How the report is written to standard output.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub(crate) format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For a person.
+    Human,
+    /// One JSON document.
+    Json,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ListArgs {
+    /// Only scenarios with this tag or in this area; may be repeated.
+    #[arg(long, value_name = "TAG")]
+    pub(crate) tag: Vec<String>,
+    /// How the list is written.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub(crate) format: Format,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ProveArgs {
+    /// Names of known-bad installers; all when none is given.
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Only scenarios with this tag or in this area; may be repeated.
+    #[arg(long, value_name = "TAG")]
+    pub(crate) tag: Vec<String>,
+    /// How many scenarios run at the same time.
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) jobs: Option<u16>,
+    /// Seed of everything that is random.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// How the table is written.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub(crate) format: Format,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ClusterArgs {
+    #[command(subcommand)]
+    pub(crate) command: ClusterCommand,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum ClusterCommand {
+    /// Start an embedded cluster, print how to reach it, and keep it until Ctrl-C.
+    #[command(after_help = "\
+Examples:
+  cargo xtask cluster up
+  cargo xtask cluster up --nodes 5 --kubeconfig ./kubeconfig
+  cargo xtask cluster up --scenario no-nodes         broken as that scenario has it")]
+    Up(UpArgs),
+    /// Destroy what runs that died (kill -9, a crash) have left behind.
+    Prune,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct UpArgs {
+    /// Ready nodes.
+    #[arg(long, value_name = "N", default_value_t = 2, conflicts_with = "scenario")]
+    pub(crate) nodes: u32,
+    /// Where to write the kubeconfig; a temporary file when not given.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// Shape and faults of this scenario.
+    #[arg(long, value_name = "NAME|PATH")]
+    pub(crate) scenario: Option<String>,
+    /// Seed of everything that is random.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SchemaArgs {
+    /// Compare instead of writing; exit code 100 when they differ.
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct TestArgs {
+    /// Passed on to `cargo test`.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) rest: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct BenchArgs {
+    /// How often each figure is measured.
+    #[arg(long, value_name = "N", default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) runs: u16,
+    /// Also measure the cold build up to the first verdict, in a temporary folder.
+    #[arg(long)]
+    pub(crate) cold: bool,
+}

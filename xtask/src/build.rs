@@ -1,0 +1,58 @@
+//! The workspace's own executables, built by cargo before they are used.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use harness::verdict::ExitCode;
+use xshell::{Shell, cmd};
+
+use crate::failure::Failure;
+
+/// Root of the workspace.
+pub(crate) fn root() -> PathBuf {
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR");
+    let xtask = manifest.map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    xtask.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+}
+
+/// A shell in the root of the workspace.
+pub(crate) fn shell() -> Result<Shell, Failure> {
+    let shell = Shell::new().map_err(|error| Failure::new(ExitCode::Infrastructure, error))?;
+    shell.change_dir(root());
+    Ok(shell)
+}
+
+/// Builds packages and returns their executables by name.
+pub(crate) fn executables(packages: &[&str]) -> Result<BTreeMap<String, PathBuf>, Failure> {
+    let shell = shell()?;
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let names = packages.iter().flat_map(|package| ["--package", package]);
+    let built =
+        cmd!(shell, "{cargo} build --quiet --bins --message-format=json-render-diagnostics {names...}")
+            .quiet()
+            .read()
+            .map_err(|error| {
+                Failure::new(
+                    ExitCode::Prerequisite,
+                    format!("failed to build {}: {error}", packages.join(", ")),
+                )
+                .hint("see what the compiler says above")
+            })?;
+    let mut found = BTreeMap::new();
+    for line in built.lines() {
+        let Ok(message) = serde_json::from_str::<serde_json::Value>(line) else { continue };
+        if let (Some(name), Some(path)) = (message["target"]["name"].as_str(), message["executable"].as_str())
+        {
+            found.insert(name.to_owned(), PathBuf::from(path));
+        }
+    }
+    Ok(found)
+}
+
+/// One of them.
+pub(crate) fn executable<'b>(built: &'b BTreeMap<String, PathBuf>, name: &str) -> Result<&'b Path, Failure> {
+    let missing = || {
+        Failure::new(ExitCode::Prerequisite, format!("failed to build {name}: cargo made no such executable"))
+    };
+    built.get(name).map(PathBuf::as_path).ok_or_else(missing)
+}

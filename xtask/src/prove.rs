@@ -1,0 +1,158 @@
+//! `prove`: installers with one known defect each, against the catalogue.
+
+use std::fmt::Write as _;
+
+use harness::ledger;
+use harness::report::Reporters;
+use harness::run::{Installer, Stop, Suite, ToolChoice};
+use harness::verdict::{ExitCode, Verdict};
+use owo_colors::OwoColorize as _;
+use serde::Deserialize;
+use serde_json::json;
+use xshell::cmd;
+
+use crate::args::{Format, ProveArgs};
+use crate::failure::Failure;
+use crate::{build, interrupt, scenario};
+
+/// One known-bad installer, as its executable lists it.
+#[derive(Deserialize)]
+struct Defect {
+    name: String,
+    summary: String,
+}
+
+/// What became of one installer.
+struct Proof {
+    name: String,
+    summary: String,
+    /// Scenarios that failed it.
+    caught_by: Vec<String>,
+    /// How many scenarios were run.
+    of: usize,
+}
+
+/// Name of the row of the right installer.
+const RIGHT: &str = "the right installer";
+
+/// `cargo xtask prove`.
+pub(crate) fn run(args: &ProveArgs) -> Result<ExitCode, Failure> {
+    let scenarios = scenario::catalogue()?.select(&[], &args.tag)?;
+    let built = build::executables(&["interpose", "eks-installer", "known-bad"])?;
+    let program = build::executable(&built, "known-bad")?;
+    let defects = chosen(program, &args.names)?;
+    let interposer = build::executable(&built, "interpose")?.to_owned();
+    let stop = Stop::default();
+    let runtime = interrupt::runtime()?;
+    runtime.block_on(async { interrupt::listen(stop.clone()) })?;
+    let right = build::executable(&built, "eks-installer")?;
+    let mut installers =
+        vec![(RIGHT.to_owned(), "passes all".to_owned(), Installer::new(right, &["{args}"])?)];
+    for defect in defects {
+        let installer = Installer::new(program, &[&defect.name, "{args}"])?;
+        installers.push((defect.name, defect.summary, installer));
+    }
+    let mut proofs = Vec::new();
+    for (name, summary, installer) in installers {
+        let suite = Suite {
+            scenarios: scenarios.clone(),
+            backend: scenario::backend("sim")?,
+            installer,
+            tools: ToolChoice { interposer: interposer.clone(), real: scenario::real(&[])? },
+            seed: args.seed,
+            jobs: scenario::jobs(args.jobs),
+            // A control shows that a scenario can fail; here the installer does.
+            controls: false,
+            retain: false,
+            out: None,
+            state: ledger::folder(),
+            again: String::new(),
+            stop: stop.clone(),
+        };
+        let outcome = runtime.block_on(suite.run(Reporters::default()))?;
+        match outcome.exit {
+            ExitCode::Ok | ExitCode::Failed => {}
+            other => {
+                let words = format!("failed to run the catalogue against {name}: see cargo xtask matrix");
+                return Err(Failure::new(other, words));
+            }
+        }
+        let of = outcome.verdicts.len();
+        let failed = outcome.verdicts.into_iter().filter(|(_, verdict)| *verdict == Verdict::Failed);
+        let proof = Proof { name, summary, caught_by: failed.map(|(name, _)| name).collect(), of };
+        if args.format == Format::Human {
+            scenario::print(&row(&proof))?;
+        }
+        proofs.push(proof);
+    }
+    conclude(args, &proofs)
+}
+
+fn chosen(program: &std::path::Path, names: &[String]) -> Result<Vec<Defect>, Failure> {
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::new(ExitCode::Infrastructure, format!("failed to list the known-bad installers: {error}"))
+    };
+    let shell = build::shell()?;
+    let listed = cmd!(shell, "{program} --list").quiet().read().map_err(|error| failed(&error))?;
+    let mut defects: Vec<Defect> = serde_json::from_str(&listed).map_err(|error| failed(&error))?;
+    for name in names {
+        if !defects.iter().any(|defect| defect.name == *name) {
+            let known = defects.iter().map(|defect| defect.name.as_str());
+            let near = harness::nearest(name, known.clone());
+            let meant = near.map_or_else(String::new, |near| format!("did you mean {near}? "));
+            let all: Vec<&str> = known.collect();
+            return Err(Failure::new(
+                ExitCode::NothingSelected,
+                format!("there is no known-bad installer {name:?}"),
+            )
+            .hint(format!("{meant}they are {}", all.join(", "))));
+        }
+    }
+    if !names.is_empty() {
+        defects.retain(|defect| names.contains(&defect.name));
+    }
+    Ok(defects)
+}
+
+impl Proof {
+    /// Whether it came out as it must: the right installer is caught by nothing, every other by something.
+    fn holds(&self) -> bool {
+        (self.name == RIGHT) == self.caught_by.is_empty()
+    }
+}
+
+fn row(proof: &Proof) -> String {
+    let sign = if proof.holds() { "✓".green().to_string() } else { "✗".red().to_string() };
+    let mut text = String::new();
+    let what = match (proof.name == RIGHT, proof.caught_by.len()) {
+        (true, 0) => format!("passes all {} scenarios", proof.of),
+        (true, count) => {
+            format!("failed by {count} of {} scenarios: {}", proof.of, proof.caught_by.join(", "))
+        }
+        (false, 0) => format!("not caught by any of {} scenarios", proof.of),
+        (false, _) => format!("caught by {}", proof.caught_by.join(", ")),
+    };
+    let _ = writeln!(text, "{sign} {}  {}", proof.name.bold(), proof.summary.dimmed());
+    let _ = writeln!(text, "    {what}");
+    text
+}
+
+fn conclude(args: &ProveArgs, proofs: &[Proof]) -> Result<ExitCode, Failure> {
+    if args.format == Format::Json {
+        let all: Vec<_> = proofs
+            .iter()
+            .map(|it| json!({ "name": it.name, "summary": it.summary, "caughtBy": it.caught_by, "holds": it.holds() }))
+            .collect();
+        scenario::print(&format!("{:#}\n", json!(all)))?;
+    }
+    let wrong: Vec<&str> = proofs.iter().filter(|it| !it.holds()).map(|it| it.name.as_str()).collect();
+    if wrong.is_empty() {
+        if args.format == Format::Human {
+            scenario::print(&format!("\nall {} known-bad installers are caught\n", proofs.len() - 1))?;
+        }
+        return Ok(ExitCode::Ok);
+    }
+    Err(Failure::new(ExitCode::Failed, format!("not as it must be: {}", wrong.join(", "))).hint(
+        "cargo xtask scenario NAME --installer 'target/debug/known-bad DEFECT {args}' shows one of them",
+    ))
+}

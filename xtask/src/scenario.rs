@@ -1,0 +1,193 @@
+//! `scenario` and `matrix`.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+
+use harness::report::{Events, Json, Junit, Reporters, Terminal};
+use harness::run::{Installer, Stop, Suite, ToolChoice};
+use harness::scenario::{Catalogue, Found};
+use harness::verdict::ExitCode;
+use harness::{backend, ledger};
+
+use crate::args::{Format, RunArgs, ScenarioArgs};
+use crate::failure::Failure;
+use crate::{build, interrupt};
+
+/// `cargo xtask scenario`.
+pub(crate) fn run(args: &ScenarioArgs) -> Result<ExitCode, Failure> {
+    if args.names.is_empty() && args.run.tag.is_empty() && args.run.phase.is_none() {
+        return Err(Failure::new(ExitCode::NothingSelected, "nothing is selected")
+            .hint("cargo xtask scenario no-nodes, or cargo xtask matrix for all of them"));
+    }
+    execute(&args.names, &args.run)
+}
+
+/// `cargo xtask matrix`.
+pub(crate) fn matrix(args: &RunArgs) -> Result<ExitCode, Failure> {
+    execute(&[], args)
+}
+
+/// The catalogue of the workspace.
+pub(crate) fn catalogue() -> Result<Catalogue, Failure> {
+    Ok(Catalogue::read(&folder())?)
+}
+
+/// The catalogue's folder: below the current folder when that is the workspace, so that places are short.
+fn folder() -> PathBuf {
+    let root = build::root();
+    let here = std::env::current_dir().ok().is_some_and(|here| here == root);
+    if here { PathBuf::from("scenarios") } else { root.join("scenarios") }
+}
+
+fn select(names: &[String], args: &RunArgs) -> Result<Vec<Found>, Failure> {
+    let only_files =
+        !names.is_empty() && names.iter().all(|name| name.contains('/') || name.ends_with(".yaml"));
+    // A file of one's own is run whatever the catalogue holds.
+    let catalogue = if only_files { Catalogue::default() } else { catalogue()? };
+    let mut selected = catalogue.select(names, &args.tag)?;
+    if let Some(phase) = &args.phase {
+        let runs = |found: &Found| {
+            let mut runs = found.scenario.steps.iter().filter_map(|step| step.run.as_ref());
+            runs.any(|run| run.phase.as_deref() == Some(phase.as_str()))
+        };
+        selected.retain(runs);
+    }
+    if selected.is_empty() {
+        return Err(Failure::new(
+            ExitCode::NothingSelected,
+            "no scenario has all of these tags and this phase",
+        )
+        .hint("cargo xtask list"));
+    }
+    Ok(selected)
+}
+
+fn execute(names: &[String], args: &RunArgs) -> Result<ExitCode, Failure> {
+    let scenarios = select(names, args)?;
+    let backend = backend(&args.backend)?;
+    let packages: &[&str] =
+        if args.installer.is_some() { &["interpose"] } else { &["interpose", "eks-installer"] };
+    let built = build::executables(packages)?;
+    let installer = match &args.installer {
+        Some(line) => Installer::parse(line)?,
+        None => Installer::new(build::executable(&built, "eks-installer")?, &["{args}"])?,
+    };
+    let stop = Stop::default();
+    let suite = Suite {
+        scenarios,
+        backend,
+        installer,
+        tools: ToolChoice {
+            interposer: build::executable(&built, "interpose")?.to_owned(),
+            real: real(&args.tool)?,
+        },
+        seed: args.seed,
+        jobs: jobs(args.jobs),
+        controls: true,
+        retain: args.retain,
+        out: args.out.clone(),
+        state: ledger::folder(),
+        again: again(args),
+        stop: stop.clone(),
+    };
+    let reporters = reporters(args)?;
+    let runtime = interrupt::runtime()?;
+    let outcome = runtime.block_on(async {
+        interrupt::listen(stop)?;
+        suite.run(reporters).await.map_err(Failure::from)
+    })?;
+    Ok(outcome.exit)
+}
+
+/// The backend of this name.
+pub(crate) fn backend(name: &str) -> Result<Box<dyn backend::Backend>, Failure> {
+    backend::named(name).ok_or_else(|| {
+        let near = harness::nearest(name, backend::NAMES);
+        let meant = near.map_or_else(String::new, |near| format!("did you mean {near}? "));
+        Failure::new(ExitCode::Usage, format!("there is no backend {name:?}"))
+            .hint(format!("{meant}the backends are {}", backend::NAMES.join(", ")))
+    })
+}
+
+/// How many scenarios run at the same time.
+pub(crate) fn jobs(asked: Option<u16>) -> usize {
+    asked.map_or_else(|| std::thread::available_parallelism().map_or(2, usize::from), usize::from)
+}
+
+/// Real tools: those that were named, and kubectl where there is one, since it has no stand-in.
+pub(crate) fn real(named: &[String]) -> Result<BTreeMap<String, PathBuf>, Failure> {
+    let mut real = BTreeMap::new();
+    if let Ok(kubectl) = which::which("kubectl") {
+        real.insert("kubectl".to_owned(), kubectl);
+    }
+    for pair in named {
+        let Some((name, path)) = pair.split_once('=') else {
+            return Err(Failure::new(ExitCode::Usage, format!("--tool {pair:?} is not NAME=PATH"))
+                .hint("--tool helm=/usr/local/bin/helm"));
+        };
+        if !["helm", "eksctl", "aws", "kubectl"].contains(&name) {
+            return Err(Failure::new(
+                ExitCode::Usage,
+                format!("--tool {pair:?}: there is no tool {name:?} to interpose"),
+            )
+            .hint("the tools are helm, eksctl, aws and kubectl"));
+        }
+        let found = which::which(path).map_err(|error| {
+            Failure::new(ExitCode::Prerequisite, format!("failed to find {name} at {path}: {error}"))
+                .hint("name an executable file")
+        })?;
+        real.insert(name.to_owned(), found);
+    }
+    Ok(real)
+}
+
+/// The options that a second run must be given to be the same.
+fn again(args: &RunArgs) -> String {
+    let mut words = Vec::new();
+    if args.backend != "sim" {
+        words.push(format!("--backend {}", args.backend));
+    }
+    if let Some(installer) = &args.installer {
+        words.push(format!("--installer '{}'", installer.replace('\'', "'\\''")));
+    }
+    words.extend(args.tool.iter().map(|tool| format!("--tool {tool}")));
+    if args.seed != 0 {
+        words.push(format!("--seed {}", args.seed));
+    }
+    words.push("--retain".to_owned());
+    words.join(" ")
+}
+
+fn reporters(args: &RunArgs) -> Result<Reporters, Failure> {
+    let mut reporters = match args.format {
+        Format::Human => Reporters::default().with(Terminal::new(anstream::stdout())),
+        Format::Json => Reporters::default().with(Json::new(std::io::stdout(), "standard output")),
+    };
+    if let Some(out) = &args.out {
+        let unusable = |source| Failure::from(harness::run::SuiteError::Out { path: out.clone(), source });
+        reporters = reporters.with(Events::create(out).map_err(unusable)?);
+        let file = |name: &str| {
+            let path = out.join(name);
+            std::fs::File::create(&path)
+                .map(|file| (std::io::BufWriter::new(file), path.display().to_string()))
+        };
+        let (to, name) = file("report.json").map_err(unusable)?;
+        reporters = reporters.with(Json::new(to, name));
+        let (to, name) = file("junit.xml").map_err(unusable)?;
+        reporters = reporters.with(Junit::new(to, name));
+    }
+    Ok(reporters)
+}
+
+/// Writes to standard output; a reader that has gone away is no failure.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut to = anstream::stdout().lock();
+    match to.write_all(text.as_bytes()).and_then(|()| to.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::new(
+            ExitCode::Infrastructure,
+            format!("failed to write to standard output: {error}"),
+        )),
+        _ => Ok(()),
+    }
+}
