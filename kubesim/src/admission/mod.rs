@@ -6,6 +6,7 @@ mod causes;
 mod decode;
 mod defaults;
 mod definitions;
+mod limit_ranger;
 mod pods;
 mod quantity;
 mod services;

@@ -13,6 +13,7 @@ pub(super) fn admit(store: &Store, pod: &mut Value) -> Result<(), Status> {
     if !pod["spec"].is_object() {
         return Ok(());
     }
+    super::limit_ranger::admit(store, pod)?;
     service_account(store, pod)?;
     priority(store, pod)?;
     tolerations(&mut pod["spec"]);

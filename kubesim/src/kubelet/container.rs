@@ -64,6 +64,8 @@ pub(super) struct Container {
     pub(super) init: bool,
     always_pull: bool,
     probe_period: Option<Duration>,
+    /// How long a container runs before it is probed for the first time: at least until the probe is set up.
+    probe_delay: Duration,
     state: State,
     last: Option<Ended>,
     restarts: u32,
@@ -110,6 +112,9 @@ impl Container {
             init,
             always_pull: spec["imagePullPolicy"] == "Always",
             probe_period: spec["readinessProbe"].is_object().then(|| Duration::from_secs(period)),
+            probe_delay: Duration::from_secs(
+                spec["readinessProbe"]["initialDelaySeconds"].as_u64().unwrap_or(0),
+            ),
             state: State::New,
             last: None,
             restarts: 0,
@@ -287,6 +292,9 @@ impl Container {
             _ if self.probe_period.is_none() => true,
             Behaviour::NeverReady { .. } => false,
             Behaviour::ReadyAfter(wait) => now >= later(since, *wait),
+            // One that is gone before its first probe is never ready; the probe of what stays up is taken to
+            // succeed at once.
+            Behaviour::CrashLoop { after, .. } => *after > self.probe_delay,
             _ => true,
         }
     }
