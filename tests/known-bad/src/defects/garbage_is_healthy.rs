@@ -1,5 +1,7 @@
 //! When the API fails or answers garbage to the platform gate, the platform counts as healthy.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 use eks_installer::cli::Hooks;
 use http::{StatusCode, Uri};
 
@@ -13,10 +15,17 @@ pub(super) const DEFECT: Defect = Defect {
 };
 
 fn hooks() -> Hooks {
-    Hooks { wrap: Box::new(|context| api::lying(context, Platform)), edit: Box::new(|outcome| outcome) }
+    Hooks {
+        wrap: Box::new(|context| api::lying(context, Platform::default())),
+        edit: Box::new(|outcome| outcome),
+    }
 }
 
-struct Platform;
+#[derive(Default)]
+struct Platform {
+    /// Whether the nodes could not be read when they were last asked for.
+    unread: AtomicBool,
+}
 
 impl Lie for Platform {
     fn concerns(&self, uri: &Uri) -> bool {
@@ -27,11 +36,13 @@ impl Lie for Platform {
         let document = api::document(&truth);
         if healthy::asks_for_nodes(uri) {
             let list = document.is_some_and(|it| it["kind"] == "NodeList" && it.get("items").is_some());
+            self.unread.store(!list, Relaxed);
             return if list { truth } else { api::says(&healthy::nodes()) };
         }
         // That there is no CoreDNS is an answer too, and neither a failure nor garbage.
         let absent = truth.as_ref().is_ok_and(|answer| answer.status() == StatusCode::NOT_FOUND);
-        let understood = document.is_some_and(|it| it["kind"] == "Deployment");
-        if absent || understood { truth } else { api::says(&healthy::coredns()) }
+        let understood = absent || document.is_some_and(|it| it["kind"] == "Deployment");
+        // A platform counts as healthy as a whole: what CoreDNS says of itself no longer matters.
+        if understood && !self.unread.load(Relaxed) { truth } else { api::says(&healthy::coredns()) }
     }
 }
