@@ -1,0 +1,376 @@
+//! One case under way: the cluster, the tools and the installer on one paused clock.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use eks_installer::identity::Identity;
+use eks_installer::redact::Redactor;
+use eks_installer::seams::{Connection, FixedConnection, TokioClock};
+use eks_installer::stop::Stop;
+use eks_installer::{Context, Outcome, Settings, install};
+use interpose::cloud::Cloud;
+use interpose::helm::{Credentials, karpenter_release};
+use interpose::plan::ClusterIdentity;
+use jiff::Timestamp;
+use kubesim::kubelet::NodeShape;
+use kubesim::store::{GroupResource, Meta as _};
+use kubesim::transport::User;
+use kubesim::{Cluster, Config};
+use tokio::time::Instant;
+
+use crate::case::{Case, Ending, Interruption, Run};
+use crate::fault::{Injected, Moment, Scheduled, heal, inject};
+use crate::journal::{CaseHeader, Happening, Journal, RunHeader, millis};
+use crate::report::{Report, RunEnd};
+use crate::scene::Scene;
+use crate::state::ClusterState;
+use crate::tools::{StandIns, Surroundings};
+
+/// What every cluster's clock reads at the start.
+const ORIGIN: Timestamp = Timestamp::constant(1_767_323_045, 0);
+
+/// Whom the installer and its tools are to the API; their requests are known by it.
+const SUBJECT: &str = "seatrial:installer";
+
+/// The API server's address in what people read; there is no socket behind it.
+pub(crate) const SERVER: &str = "https://cluster.local";
+
+/// Why a case could not be played. Never a verdict on the installer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no runtime to be had.
+    #[error("failed to start a runtime: {0}")]
+    Runtime(#[from] std::io::Error),
+    /// The cluster did not start.
+    #[error(transparent)]
+    Cluster(#[from] kubesim::Error),
+    /// A release that should have been left behind could not be.
+    #[error("failed to leave a release behind: {0}")]
+    Leftover(String),
+    /// A fault could not be injected or healed.
+    #[error("failed to change the cluster: {}", .0.message)]
+    Fault(kubesim::status::Status),
+    /// A result is no JSON.
+    #[error("failed to read the installer's result: {0}")]
+    Result(#[from] serde_json::Error),
+}
+
+/// Plays a case to its end, on a runtime of its own.
+///
+/// # Errors
+/// When the case cannot be played.
+pub fn sail(case: &Case, seed: u64) -> Result<Report, Error> {
+    // Without I/O: whatever would wait for the real world fails instead of timing out in no time.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
+    runtime.block_on(async {
+        let mut trial = Trial::start(&case.scene, seed, case.name).await?;
+        for run in &case.runs {
+            trial.run(run).await?;
+        }
+        Ok(trial.finish())
+    })
+}
+
+/// A cluster, an account and tools that runs of the installer follow one another on.
+pub struct Trial {
+    cluster: Cluster,
+    journal: Journal,
+    tools: StandIns,
+    connection: Connection,
+    seed: u64,
+    runs: usize,
+}
+
+/// How a run was ended by what happens around it.
+enum Cut {
+    Killed,
+}
+
+impl Trial {
+    /// Starts the cluster on the current runtime, whose clock should be paused, and sets the scene.
+    ///
+    /// # Errors
+    /// When the cluster does not start, or a release cannot be left behind.
+    pub async fn start(scene: &Scene, seed: u64, name: &str) -> Result<Self, Error> {
+        let mut config = Config { seed, origin: Some(ORIGIN), ..Config::default() };
+        let region = config.identity.region.clone();
+        config.nodes = (0..scene.nodes).map(|number| NodeShape::numbered(number, &region)).collect();
+        let cluster = Cluster::start(config).await?;
+        let admin = kube::Client::new(cluster.service(), "default");
+        if let Some(leftover) = scene.leftover {
+            let seeded =
+                karpenter_release(&leftover.seed(), cluster.clock().now()).map_err(Error::Leftover)?;
+            seeded.plant(admin.clone()).await.map_err(Error::Leftover)?;
+            cluster.settled().await;
+        }
+        let subject = cluster.service().as_user(User::new(SUBJECT, ["system:masters"]));
+        let client = kube::Client::new(subject, "default");
+        let clock = cluster.clock();
+        let eks = cluster.identity();
+        let account = ClusterIdentity {
+            name: eks.name.clone(),
+            region: eks.region.clone(),
+            account: eks.account.clone(),
+            endpoint: None,
+        };
+        let env = [("CLUSTER_NAME", &eks.name), ("AWS_REGION", &eks.region)];
+        let around = Surroundings {
+            client: client.clone(),
+            cloud: Cloud::within(account, scene.eks.clone(), admin, move || clock.now()),
+            credentials: Credentials::expired(&scene.registry.expired_tokens),
+            clock,
+            env: env.into_iter().map(|(name, value)| (name.to_owned(), value.clone())).collect(),
+        };
+        let connection = Connection {
+            client,
+            kubeconfig: None,
+            context: Some(eks.arn()),
+            server: SERVER.to_owned(),
+            identity: Identity::from_names([eks.arn().as_str()]),
+        };
+        let journal = Journal::new(cluster.tap(), clock, ORIGIN);
+        journal.note(Happening::Case(CaseHeader { name: name.to_owned(), seed, origin: ORIGIN }));
+        let tools = StandIns::new(around, journal.clone());
+        Ok(Self { cluster, journal, tools, connection, seed, runs: 0 })
+    }
+
+    /// The cluster, for what a case does not say.
+    #[must_use]
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// Runs the installer once, under the run's faults.
+    ///
+    /// # Errors
+    /// When a fault cannot be injected or healed.
+    pub async fn run(&mut self, run: &Run) -> Result<RunEnd, Error> {
+        tokio::time::sleep(run.pause).await;
+        self.runs += 1;
+        self.journal.note(Happening::RunBegan(RunHeader {
+            number: self.runs,
+            phase: run.phase,
+            faults: run.faults.clone(),
+            interruption: run.interruption,
+        }));
+        let (began, first) = (self.journal.elapsed(), self.cluster.tap().recordings().len());
+        let stop = Stop::default();
+        let context = self.context(&stop);
+        let settings = self.settings(&run.settings);
+        let mut events = Events::of(run);
+        let mut weather =
+            Weather { trial: self, stop: &stop, first, began: Instant::now(), injected: BTreeMap::new() };
+        // What is there from the start is there before the installer is.
+        for event in events.at_start() {
+            weather.take_place(&event, run).await?;
+        }
+        let outcome = tokio::select! {
+            biased;
+            cut = weather.blow(events, run) => cut.map(|Cut::Killed| None)?,
+            outcome = install(&context, &settings, run.phase) => Some(outcome),
+        };
+        weather.clear(run).await?;
+        self.cluster.settled().await;
+        let end = self.end(outcome, began, first)?;
+        self.journal.note(Happening::RunEnded(Box::new(end.clone())));
+        self.journal.note(Happening::Cluster(ClusterState::of(&self.cluster)));
+        Ok(end)
+    }
+
+    /// Closes the book: the cluster's events, and everything that was written down.
+    #[must_use]
+    pub fn finish(self) -> Report {
+        let events = GroupResource::new("", "events");
+        let mut events = self.cluster.store().list(&events, None).0;
+        // In order of their last occurrence.
+        events.sort_by_key(|event| event.resource_version().parse::<u64>().unwrap_or(0));
+        for event in events {
+            self.journal.note(Happening::Event((*event).clone()));
+        }
+        Report { lines: self.journal.lines(), elapsed: self.journal.elapsed() }
+    }
+
+    fn context(&self, stop: &Stop) -> Context {
+        Context {
+            cluster: Arc::new(FixedConnection(self.connection.clone())),
+            tools: Arc::new(self.tools.clone()),
+            clock: Arc::new(TokioClock::new(self.cluster.clock().now())),
+            log: Arc::new(self.journal.clone()),
+            stop: stop.clone(),
+            redactor: Redactor::default(),
+        }
+    }
+
+    fn settings(&self, asked: &Settings) -> Settings {
+        let eks = self.cluster.identity();
+        let cluster = Identity {
+            name: Some(eks.name.clone()),
+            region: Some(eks.region.clone()),
+            account: Some(eks.account.clone()),
+        };
+        Settings { cluster, seed: self.seed, ..asked.clone() }
+    }
+
+    fn end(&self, outcome: Option<Outcome>, began: Duration, first: usize) -> Result<RunEnd, Error> {
+        let result = outcome.as_ref().map(|outcome| serde_json::to_value(&outcome.result)).transpose()?;
+        Ok(RunEnd {
+            exit: outcome.map(|outcome| outcome.exit),
+            result,
+            took_ms: millis(self.journal.elapsed() - began),
+            writes: self.writes(first, |_| true),
+        })
+    }
+
+    /// How many of the subject's writes, from the `first` recording on, are as asked.
+    fn writes(&self, first: usize, asked: impl Fn(&kubesim::tap::Recording) -> bool) -> usize {
+        let recordings = self.cluster.tap().recordings();
+        let later = recordings.iter().skip(first);
+        later.filter(|it| it.user == SUBJECT && it.mutating() && asked(it)).count()
+    }
+}
+
+/// Something that happens around a run.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    /// The fault of this index begins.
+    Inject(usize),
+    /// It ends.
+    Heal(usize),
+    /// The run is ended.
+    End(Ending),
+}
+
+/// The events of a run. Those at a time are in order of it; those after so many writes in order of that.
+struct Events {
+    start: Vec<Event>,
+    timed: Vec<(u64, Event)>,
+    counted: Vec<(u32, Event)>,
+}
+
+impl Events {
+    fn of(run: &Run) -> Self {
+        let mut events = Self { start: Vec::new(), timed: Vec::new(), counted: Vec::new() };
+        for (index, Scheduled { from, until, .. }) in run.faults.iter().enumerate() {
+            events.put(*from, Event::Inject(index));
+            if let Some(until) = until {
+                events.put(*until, Event::Heal(index));
+            }
+        }
+        if let Some(Interruption { at, ending }) = run.interruption {
+            events.put(at, Event::End(ending));
+        }
+        events.timed.sort_by_key(|(at, _)| *at);
+        events.counted.sort_by_key(|(writes, _)| *writes);
+        events
+    }
+
+    fn put(&mut self, at: Moment, event: Event) {
+        match at {
+            Moment::Start => self.start.push(event),
+            Moment::Ms(ms) => self.timed.push((ms, event)),
+            Moment::Writes(writes) => self.counted.push((writes, event)),
+        }
+    }
+
+    fn at_start(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.start)
+    }
+}
+
+/// What happens around a run while it lasts.
+struct Weather<'t> {
+    trial: &'t Trial,
+    stop: &'t Stop,
+    /// The first recording that is the run's.
+    first: usize,
+    began: Instant,
+    injected: BTreeMap<usize, Injected>,
+}
+
+impl Weather<'_> {
+    /// Lets every event happen at its moment; returns only when the run is cut short.
+    async fn blow(&mut self, events: Events, run: &Run) -> Result<Cut, Error> {
+        let mut timed = events.timed.into_iter().peekable();
+        let mut counted = events.counted.into_iter().peekable();
+        loop {
+            let at = timed.peek().map(|(ms, _)| self.began + Duration::from_millis(*ms));
+            let writes = counted.peek().map(|(writes, _)| *writes as usize);
+            tokio::select! {
+                biased;
+                () = self.written(writes) => {
+                    if let Some((_, event)) = counted.next()
+                        && let Some(cut) = self.take_place(&event, run).await?
+                    {
+                        return Ok(cut);
+                    }
+                }
+                () = until(at) => {
+                    if let Some((_, event)) = timed.next()
+                        && let Some(cut) = self.take_place(&event, run).await?
+                    {
+                        return Ok(cut);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn take_place(&mut self, event: &Event, run: &Run) -> Result<Option<Cut>, Error> {
+        let (cluster, tools) = (&self.trial.cluster, &self.trial.tools);
+        match *event {
+            Event::Inject(index) => {
+                let fault = &run.faults[index].fault;
+                self.trial.journal.note(Happening::Injected(fault.clone()));
+                let injected = inject(fault, cluster, tools).await.map_err(Error::Fault)?;
+                self.injected.insert(index, injected);
+            }
+            Event::Heal(index) => {
+                if let Some(injected) = self.injected.remove(&index) {
+                    self.trial.journal.note(Happening::Healed(run.faults[index].fault.clone()));
+                    heal(injected, cluster, tools).await.map_err(Error::Fault)?;
+                }
+            }
+            Event::End(ending) => {
+                self.trial.journal.note(Happening::Interrupted(ending));
+                match ending.reason() {
+                    Some(reason) => self.stop.trigger(reason),
+                    None => return Ok(Some(Cut::Killed)),
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Ends what was to end during the run and outlived it.
+    async fn clear(&mut self, run: &Run) -> Result<(), Error> {
+        let passing = |index: &usize| run.faults[*index].until.is_some();
+        for index in self.injected.keys().copied().filter(passing).collect::<Vec<_>>() {
+            self.take_place(&Event::Heal(index), run).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until so many writes of the run have been answered; for ever without a number.
+    async fn written(&self, count: Option<usize>) {
+        let Some(count) = count else { return std::future::pending().await };
+        let mut changes = self.trial.cluster.tap().changes();
+        loop {
+            changes.mark_unchanged();
+            if self.trial.writes(self.first, |it| it.status != 0) >= count {
+                return;
+            }
+            // The tap lives as long as the cluster, which outlives this wait.
+            if changes.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,44 @@
+//! SIGKILL after every single write: the next run ends where an uninterrupted one would have.
+
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use eks_installer::phases::Phase;
+use explore::fault::Moment;
+use explore::{Case, Ending, Expected, Run, cases, judge, sail};
+use rstest::rstest;
+
+/// Longer than the Helm timeout, after which a lock that nobody holds is stale.
+const LATER: Duration = Duration::from_secs(700);
+
+#[rstest]
+#[case::setup("fresh-install")]
+#[case::repair("failed-release-repaired")]
+#[case::unlocking("pending-upgrade-stale")]
+#[case::first_lock("pending-install-stale")]
+#[case::uninstall("uninstalling")]
+fn a_run_killed_after_any_write_is_finished_by_the_next(#[case] name: &str) {
+    let whole = cases::find(name).unwrap();
+    let report = sail(&whole, 1).unwrap();
+    let writes = u32::try_from(report.runs().next().unwrap().0.writes).unwrap();
+    assert!(writes >= 3, "{name}: {writes}");
+    for write in 1..=writes {
+        let run = || Run { ..whole.runs[0].clone() };
+        let killed = Case {
+            runs: vec![
+                Run { expected: Expected::Killed, ..run() }.interrupted(Moment::Writes(write), Ending::Kill),
+                run().after(LATER),
+            ],
+            ..whole.clone()
+        };
+        let report = sail(&killed, 1).unwrap();
+        let mismatches: Vec<_> =
+            judge(&killed, &report).into_iter().filter(|it| it.what != "writes to the cluster").collect();
+        assert!(mismatches.is_empty(), "{name}, killed after write {write}: {mismatches:?}");
+        let (end, state) = report.runs().last().unwrap();
+        assert_eq!(end.result.as_ref().unwrap()["next"]["phase"], Phase::Core.name());
+        let deployed = state.releases.iter().filter(|it| it.status == "deployed").count();
+        assert_eq!(deployed, 1, "{name}, killed after write {write}: {:?}", state.releases);
+    }
+}
