@@ -69,8 +69,7 @@ pub(crate) fn success(reply: Reply, call: &Call, gzip: bool) -> Response<Body> {
     let (status, content_type, body) = match reply {
         Reply::Object(status, resource, object) => match call.format {
             Format::Table(version) => {
-                let include = call.info.query.get("includeObject").unwrap_or("Metadata");
-                let table = crate::table::of(&resource, version, include, &[object], None);
+                let table = crate::table::of(&resource, &call.table(version), &[object], None);
                 (status, "application/json", Body::whole(to_bytes(&table)))
             }
             Format::Metadata(version) => {
@@ -125,8 +124,7 @@ fn compress(response: Response<Body>, gzip: bool) -> Response<Body> {
 fn list(resource: &Resource, items: &[Object], metadata: Value, call: &Call) -> (&'static str, Body) {
     match call.format {
         Format::Table(version) => {
-            let include = call.info.query.get("includeObject").unwrap_or("Metadata");
-            let table = crate::table::of(resource, version, include, items, Some(metadata));
+            let table = crate::table::of(resource, &call.table(version), items, Some(metadata));
             ("application/json", Body::whole(to_bytes(&table)))
         }
         Format::Metadata(version) => {

@@ -49,11 +49,19 @@ pub(crate) struct Call {
     pub(crate) body: Bytes,
     pub(crate) user: Arc<User>,
     pub(crate) format: Format,
+    /// When it arrived.
+    pub(crate) now: jiff::Timestamp,
     /// Sentences for the client's `Warning` headers.
     pub(crate) warnings: Vec<String>,
 }
 
 impl Call {
+    /// The table that it asks for.
+    fn table(&self, version: &'static str) -> crate::table::Form {
+        let include = self.info.query.get("includeObject").unwrap_or("Metadata").to_owned();
+        crate::table::Form { version, include, headings: true, now: self.now }
+    }
+
     /// Who writes, for `managedFields`: the `fieldManager` parameter, else the user agent up to its `/`.
     pub(crate) fn manager(&self) -> String {
         if let Some(manager) = self.info.query.get("fieldManager") {
@@ -120,7 +128,8 @@ impl Core {
                 (None, _) => answer::failure(&Status::unauthorized()),
                 (Some(_), Err(status)) => answer::failure(&status),
                 (Some(user), Ok(body)) => {
-                    let call = Call { info, headers: head.headers, body, user, format, warnings: Vec::new() };
+                    let warnings = Vec::new();
+                    let call = Call { info, headers: head.headers, body, user, format, now: at, warnings };
                     self.respond(call, accept_gzip)
                 }
             },

@@ -45,11 +45,12 @@ impl Core {
             );
         }
         let mut ready = VecDeque::new();
-        let form = Form {
-            resource: resource.clone(),
-            format: call.format,
-            include: call.info.query.get("includeObject").unwrap_or("Metadata").to_owned(),
+        let table = match call.format {
+            Format::Table(version) => Some(call.table(version)),
+            _ => None,
         };
+        let mut form =
+            Form { resource: resource.clone(), format: call.format, table, clock: self.store.clock() };
         let selected = {
             let (selection, name) = (selection.clone(), name.clone());
             move |object: &Value| {
@@ -62,9 +63,9 @@ impl Core {
             _ => {
                 let (objects, revision) = self.store.list(&resource.storage(), namespace.as_deref());
                 if initial != Some(false) {
-                    ready.extend(
-                        objects.iter().filter(|object| selected(object)).map(|o| form.event("ADDED", o)),
-                    );
+                    for object in objects.iter().filter(|object| selected(object)) {
+                        ready.push_back(form.event("ADDED", object));
+                    }
                 }
                 if initial == Some(true) {
                     ready.push_back(form.bookmark(revision, true));
@@ -175,17 +176,21 @@ impl Watcher {
 struct Form {
     resource: Arc<Resource>,
     format: Format,
-    include: String,
+    table: Option<crate::table::Form>,
+    clock: Clock,
 }
 
 impl Form {
-    fn event(&self, kind: &str, object: &Object) -> Bytes {
-        let object = match self.format {
-            Format::Json | Format::Yaml => present(&self.resource, object),
-            Format::Metadata(version) => partial(&self.resource, object, version),
-            Format::Table(version) => {
-                crate::table::of(&self.resource, version, &self.include, std::slice::from_ref(object), None)
+    fn event(&mut self, kind: &str, object: &Object) -> Bytes {
+        let object = match (self.format, &mut self.table) {
+            (Format::Metadata(version), _) => partial(&self.resource, object, version),
+            (_, Some(table)) => {
+                table.now = self.clock.now();
+                let answer = crate::table::of(&self.resource, table, std::slice::from_ref(object), None);
+                table.headings = false;
+                answer
             }
+            _ => present(&self.resource, object),
         };
         line(&json!({"type": kind, "object": object}))
     }
