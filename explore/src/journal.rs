@@ -87,6 +87,8 @@ pub struct RunHeader {
     pub faults: Vec<Scheduled>,
     /// Whether it is ended from outside.
     pub interruption: Option<Interruption>,
+    /// The cluster as it is before the run's own faults.
+    pub found: ClusterState,
 }
 
 /// A line before requests are filled in.

@@ -33,14 +33,16 @@ impl fmt::Display for Mismatch {
 pub fn judge(case: &Case, report: &Report) -> Vec<Mismatch> {
     let mut mismatches = Vec::new();
     let ends: Vec<_> = report.runs().collect();
+    let found: Vec<_> = report.found().collect();
     for (index, run) in case.runs.iter().enumerate() {
         let mut against = Against { run: index + 1, mismatches: &mut mismatches };
-        match ends.get(index) {
-            None => against.differ("the run", "to have ended", "nothing"),
-            Some((end, state)) => {
+        match (ends.get(index), found.get(index)) {
+            (Some((end, state)), Some(found)) => {
                 against.expectation(&run.expected, end);
-                against.invariants(end, state);
+                against.result_and_cluster_agree(end, state);
+                against.what_worked_still_stands(found, state);
             }
+            _ => against.differ("the run", "to have ended", "nothing"),
         }
     }
     mismatches
@@ -89,8 +91,8 @@ impl Against<'_> {
         }
     }
 
-    /// What holds in every case, whatever is wrong in it.
-    fn invariants(&mut self, end: &RunEnd, state: &ClusterState) {
+    /// Whatever is wrong: `ok` means a Ready controller, and agrees with all that says the same.
+    fn result_and_cluster_agree(&mut self, end: &RunEnd, state: &ClusterState) {
         let Some(result) = &end.result else { return };
         let ok = result["ok"] == true;
         if ok != (end.exit == Some(0)) {
@@ -102,6 +104,27 @@ impl Against<'_> {
         let gated = result["phase"] == "compute" && result.get("forced").is_none();
         if ok && gated && !state.controller_ready() {
             self.differ("ok", "a Ready controller in the cluster", format!("{:?}", state.controllers));
+        }
+    }
+
+    /// Whatever is wrong: a controller that was Ready is not taken down for a repair, and one of a deployed
+    /// release not even touched. A release that is going away, or never was there, may be put up anew.
+    fn what_worked_still_stands(&mut self, found: &ClusterState, state: &ClusterState) {
+        let newest = |name: &str| found.releases.iter().rfind(|it| it.name == name);
+        for before in found.controllers.iter().filter(|controller| controller.ready) {
+            let Some(release) = newest(&before.name) else { continue };
+            if matches!(release.status.as_str(), "uninstalling" | "pending-install") {
+                continue;
+            }
+            let after = state.controllers.iter().find(|after| after.uid == before.uid);
+            match after {
+                None => self.differ("a Ready controller", "the same object as before", "another, or none"),
+                Some(after) if release.status == "deployed" && after.generation != before.generation => {
+                    let generation = format!("generation {}", after.generation);
+                    self.differ("a healthy release", format!("generation {}", before.generation), generation);
+                }
+                Some(_) => {}
+            }
         }
     }
 }

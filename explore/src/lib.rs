@@ -17,6 +17,7 @@ pub mod journal;
 mod judge;
 mod report;
 mod scene;
+mod schedule;
 mod state;
 pub mod tools;
 mod trial;

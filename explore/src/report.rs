@@ -47,6 +47,14 @@ impl Report {
         Ok(bytes)
     }
 
+    /// The cluster as each run found it.
+    pub fn found(&self) -> impl Iterator<Item = &ClusterState> {
+        self.lines.iter().filter_map(|line| match &line.what {
+            Happening::RunBegan(header) => Some(&header.found),
+            _ => None,
+        })
+    }
+
     /// How each run ended, and the cluster at that moment.
     pub fn runs(&self) -> impl Iterator<Item = (&RunEnd, &ClusterState)> {
         let ends = self.lines.iter().filter_map(|line| match &line.what {

@@ -30,6 +30,8 @@ pub struct Controller {
     pub name: String,
     /// uid; another one means that it was deleted and made again.
     pub uid: String,
+    /// Generation; another one means that it was changed.
+    pub generation: i64,
     /// Whether its current generation is observed, and every replica is updated and available.
     pub ready: bool,
 }
@@ -96,6 +98,7 @@ impl Controller {
             namespace: deployment.namespace().to_owned(),
             name: deployment.name().to_owned(),
             uid: deployment.uid().to_owned(),
+            generation: deployment["metadata"]["generation"].as_i64().unwrap_or(0),
             ready: current && full && desired > 0,
         }
     }

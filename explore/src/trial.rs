@@ -1,6 +1,5 @@
 //! One case under way: the cluster, the tools and the installer on one paused clock.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,13 +16,12 @@ use kubesim::kubelet::NodeShape;
 use kubesim::store::{GroupResource, Meta as _};
 use kubesim::transport::User;
 use kubesim::{Cluster, Config};
-use tokio::time::Instant;
 
-use crate::case::{Case, Ending, Interruption, Run};
-use crate::fault::{Injected, Moment, Scheduled, heal, inject};
+use crate::case::{Case, Run};
 use crate::journal::{CaseHeader, Happening, Journal, RunHeader, millis};
 use crate::report::{Report, RunEnd};
 use crate::scene::Scene;
+use crate::schedule::{Agenda, Goes, Killed, Stagehand};
 use crate::state::ClusterState;
 use crate::tools::{StandIns, Surroundings};
 
@@ -74,17 +72,12 @@ pub fn sail(case: &Case, seed: u64) -> Result<Report, Error> {
 
 /// A cluster, an account and tools that runs of the installer follow one another on.
 pub struct Trial {
-    cluster: Cluster,
-    journal: Journal,
-    tools: StandIns,
+    pub(crate) cluster: Cluster,
+    pub(crate) journal: Journal,
+    pub(crate) tools: StandIns,
     connection: Connection,
     seed: u64,
     runs: usize,
-}
-
-/// How a run was ended by what happens around it.
-enum Cut {
-    Killed,
 }
 
 impl Trial {
@@ -135,42 +128,36 @@ impl Trial {
         Ok(Self { cluster, journal, tools, connection, seed, runs: 0 })
     }
 
-    /// The cluster, for what a case does not say.
-    #[must_use]
-    pub fn cluster(&self) -> &Cluster {
-        &self.cluster
-    }
-
     /// Runs the installer once, under the run's faults.
     ///
     /// # Errors
     /// When a fault cannot be injected or healed.
     pub async fn run(&mut self, run: &Run) -> Result<RunEnd, Error> {
         tokio::time::sleep(run.pause).await;
+        self.cluster.settled().await;
         self.runs += 1;
         self.journal.note(Happening::RunBegan(RunHeader {
             number: self.runs,
             phase: run.phase,
             faults: run.faults.clone(),
             interruption: run.interruption,
+            found: ClusterState::of(&self.cluster),
         }));
         let (began, first) = (self.journal.elapsed(), self.cluster.tap().recordings().len());
         let stop = Stop::default();
         let context = self.context(&stop);
         let settings = self.settings(&run.settings);
-        let mut events = Events::of(run);
-        let mut weather =
-            Weather { trial: self, stop: &stop, first, began: Instant::now(), injected: BTreeMap::new() };
-        // What is there from the start is there before the installer is.
-        for event in events.at_start() {
-            weather.take_place(&event, run).await?;
-        }
-        let outcome = tokio::select! {
-            biased;
-            cut = weather.blow(events, run) => cut.map(|Cut::Killed| None)?,
-            outcome = install(&context, &settings, run.phase) => Some(outcome),
+        let agenda = Agenda::of(run);
+        let mut stagehand = Stagehand::of(self, run, &stop, first);
+        let outcome = match stagehand.prepare(&agenda).await? {
+            Goes::Over => None,
+            Goes::On => tokio::select! {
+                biased;
+                killed = stagehand.attend(agenda) => killed.map(|Killed| None)?,
+                outcome = install(&context, &settings, run.phase) => Some(outcome),
+            },
         };
-        weather.clear(run).await?;
+        stagehand.clear().await?;
         self.cluster.settled().await;
         let end = self.end(outcome, began, first)?;
         self.journal.note(Happening::RunEnded(Box::new(end.clone())));
@@ -223,154 +210,9 @@ impl Trial {
     }
 
     /// How many of the subject's writes, from the `first` recording on, are as asked.
-    fn writes(&self, first: usize, asked: impl Fn(&kubesim::tap::Recording) -> bool) -> usize {
+    pub(crate) fn writes(&self, first: usize, asked: impl Fn(&kubesim::tap::Recording) -> bool) -> usize {
         let recordings = self.cluster.tap().recordings();
         let later = recordings.iter().skip(first);
         later.filter(|it| it.user == SUBJECT && it.mutating() && asked(it)).count()
-    }
-}
-
-/// Something that happens around a run.
-#[derive(Clone, Copy, Debug)]
-enum Event {
-    /// The fault of this index begins.
-    Inject(usize),
-    /// It ends.
-    Heal(usize),
-    /// The run is ended.
-    End(Ending),
-}
-
-/// The events of a run. Those at a time are in order of it; those after so many writes in order of that.
-struct Events {
-    start: Vec<Event>,
-    timed: Vec<(u64, Event)>,
-    counted: Vec<(u32, Event)>,
-}
-
-impl Events {
-    fn of(run: &Run) -> Self {
-        let mut events = Self { start: Vec::new(), timed: Vec::new(), counted: Vec::new() };
-        for (index, Scheduled { from, until, .. }) in run.faults.iter().enumerate() {
-            events.put(*from, Event::Inject(index));
-            if let Some(until) = until {
-                events.put(*until, Event::Heal(index));
-            }
-        }
-        if let Some(Interruption { at, ending }) = run.interruption {
-            events.put(at, Event::End(ending));
-        }
-        events.timed.sort_by_key(|(at, _)| *at);
-        events.counted.sort_by_key(|(writes, _)| *writes);
-        events
-    }
-
-    fn put(&mut self, at: Moment, event: Event) {
-        match at {
-            Moment::Start => self.start.push(event),
-            Moment::Ms(ms) => self.timed.push((ms, event)),
-            Moment::Writes(writes) => self.counted.push((writes, event)),
-        }
-    }
-
-    fn at_start(&mut self) -> Vec<Event> {
-        std::mem::take(&mut self.start)
-    }
-}
-
-/// What happens around a run while it lasts.
-struct Weather<'t> {
-    trial: &'t Trial,
-    stop: &'t Stop,
-    /// The first recording that is the run's.
-    first: usize,
-    began: Instant,
-    injected: BTreeMap<usize, Injected>,
-}
-
-impl Weather<'_> {
-    /// Lets every event happen at its moment; returns only when the run is cut short.
-    async fn blow(&mut self, events: Events, run: &Run) -> Result<Cut, Error> {
-        let mut timed = events.timed.into_iter().peekable();
-        let mut counted = events.counted.into_iter().peekable();
-        loop {
-            let at = timed.peek().map(|(ms, _)| self.began + Duration::from_millis(*ms));
-            let writes = counted.peek().map(|(writes, _)| *writes as usize);
-            tokio::select! {
-                biased;
-                () = self.written(writes) => {
-                    if let Some((_, event)) = counted.next()
-                        && let Some(cut) = self.take_place(&event, run).await?
-                    {
-                        return Ok(cut);
-                    }
-                }
-                () = until(at) => {
-                    if let Some((_, event)) = timed.next()
-                        && let Some(cut) = self.take_place(&event, run).await?
-                    {
-                        return Ok(cut);
-                    }
-                }
-            }
-        }
-    }
-
-    async fn take_place(&mut self, event: &Event, run: &Run) -> Result<Option<Cut>, Error> {
-        let (cluster, tools) = (&self.trial.cluster, &self.trial.tools);
-        match *event {
-            Event::Inject(index) => {
-                let fault = &run.faults[index].fault;
-                self.trial.journal.note(Happening::Injected(fault.clone()));
-                let injected = inject(fault, cluster, tools).await.map_err(Error::Fault)?;
-                self.injected.insert(index, injected);
-            }
-            Event::Heal(index) => {
-                if let Some(injected) = self.injected.remove(&index) {
-                    self.trial.journal.note(Happening::Healed(run.faults[index].fault.clone()));
-                    heal(injected, cluster, tools).await.map_err(Error::Fault)?;
-                }
-            }
-            Event::End(ending) => {
-                self.trial.journal.note(Happening::Interrupted(ending));
-                match ending.reason() {
-                    Some(reason) => self.stop.trigger(reason),
-                    None => return Ok(Some(Cut::Killed)),
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    /// Ends what was to end during the run and outlived it.
-    async fn clear(&mut self, run: &Run) -> Result<(), Error> {
-        let passing = |index: &usize| run.faults[*index].until.is_some();
-        for index in self.injected.keys().copied().filter(passing).collect::<Vec<_>>() {
-            self.take_place(&Event::Heal(index), run).await?;
-        }
-        Ok(())
-    }
-
-    /// Waits until so many writes of the run have been answered; for ever without a number.
-    async fn written(&self, count: Option<usize>) {
-        let Some(count) = count else { return std::future::pending().await };
-        let mut changes = self.trial.cluster.tap().changes();
-        loop {
-            changes.mark_unchanged();
-            if self.trial.writes(self.first, |it| it.status != 0) >= count {
-                return;
-            }
-            // The tap lives as long as the cluster, which outlives this wait.
-            if changes.changed().await.is_err() {
-                return std::future::pending().await;
-            }
-        }
-    }
-}
-
-async fn until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }

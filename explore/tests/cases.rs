@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use explore::journal::Happening;
-use explore::{Case, Report, cases, judge, sail};
+use explore::{Case, ClusterState, Report, cases, judge, sail};
 
 const SEED: u64 = 1;
 
@@ -44,6 +44,25 @@ fn a_verdict_that_does_not_fit_is_noticed() {
     let all = ["exit", "status", "next.action", "next.phase", "blockers", "writes to the cluster"];
     assert_eq!(seen(&done, &blocked), all);
     assert_eq!(seen(&blocked, &done), all);
+}
+
+/// The same for what holds in every case: the report is changed as a lying installer's would be.
+#[test]
+fn a_lie_about_the_controller_is_noticed() {
+    let case = cases::find("already-installed").unwrap();
+    let tampered = |change: fn(&mut ClusterState)| -> Vec<&str> {
+        let mut report = sail(&case, SEED).unwrap();
+        for line in &mut report.lines {
+            if let Happening::Cluster(state) = &mut line.what {
+                change(state);
+            }
+        }
+        judge(&case, &report).iter().map(|it| it.what).collect()
+    };
+    assert!(tampered(|_| {}).is_empty());
+    assert_eq!(tampered(|state| state.controllers[0].ready = false), ["ok"]);
+    assert_eq!(tampered(|state| state.controllers[0].uid.push('x')), ["a Ready controller"]);
+    assert_eq!(tampered(|state| state.controllers[0].generation += 1), ["a healthy release"]);
 }
 
 #[test]

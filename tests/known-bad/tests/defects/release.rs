@@ -1,6 +1,7 @@
 //! Defects in what is made of the Helm release.
 
 use interpose::helm::Status::{self, Deployed, Failed, Superseded};
+use kubesim::kubelet::Behaviour;
 use serde_json::json;
 
 use crate::stage::Stage;
@@ -26,6 +27,19 @@ async fn a_failed_release_is_called_deployed_and_not_repaired() {
     wrong.claims_completion();
     assert_eq!(wrong.karpenter()["repairAttempted"], false);
     assert_eq!((wrong.changes.len(), stage.revisions()), (0, vec![(1, Failed)]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_that_fails_under_its_own_hands_is_not_called_deployed() {
+    let failing = || async {
+        let stage = Stage::new().await;
+        let error = "403 Forbidden".to_owned();
+        stage.cluster.images().set("karpenter/controller", Behaviour::CannotPull { error });
+        stage
+    };
+    let right = failing().await.right().await;
+    assert_eq!((right.exit, right.codes()), (1, vec!["KARPENTER_SETUP_FAILED"]));
+    assert_eq!(failing().await.wrong("failed-release-is-complete").await, right);
 }
 
 #[tokio::test(start_paused = true)]
