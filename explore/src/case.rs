@@ -27,7 +27,7 @@ pub struct Case {
 /// One run of the installer.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// The phase that is asked for; every phase that is built when `None`.
+    /// The phase that is asked for; every phase when `None`.
     pub phase: Option<Phase>,
     /// How long after the end of the run before it (or of the preparation) this one begins.
     pub pause: Duration,

@@ -154,7 +154,7 @@ impl Trial {
             Goes::On => tokio::select! {
                 biased;
                 killed = stagehand.attend(agenda) => killed.map(|Killed| None)?,
-                outcome = install(&context, &settings, run.phase) => Some(outcome),
+                outcome = install(&context, &settings, run.phase.into()) => Some(outcome),
             },
         };
         stagehand.clear().await?;

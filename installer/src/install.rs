@@ -3,9 +3,9 @@
 use std::pin::pin;
 
 use crate::context::{Context, Run};
-use crate::phases::{Phase, compute, foundation};
+use crate::phases::{Phase, compute, core, foundation, storage};
 use crate::result::{
-    Blocker, Code, Evidence, Forced, Outcome, Phase1, Phase3, RunResult, SCHEMA_VERSION, derive,
+    Blocker, Code, Evidence, Forced, Outcome, Phase1, Phase2, Phase3, RunResult, SCHEMA_VERSION, derive,
 };
 use crate::settings::Settings;
 use crate::stop::StopReason;
@@ -20,17 +20,42 @@ struct Report {
     remaining: Option<Phase>,
 }
 
-/// Runs one phase, or, without one, every phase that this build has, in order, as far as they hold.
+/// Which phases are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All of them, in order. A phase for which nothing is configured is done when it is reached.
+    All,
+    /// This one, whatever comes before it.
+    Only(Phase),
+    /// From the first one to this one.
+    Through(Phase),
+}
+
+impl Scope {
+    fn phases(self) -> Vec<Phase> {
+        match self {
+            Self::All => Phase::ALL.to_vec(),
+            Self::Only(phase) => vec![phase],
+            Self::Through(last) => Phase::ALL.into_iter().filter(|phase| *phase <= last).collect(),
+        }
+    }
+}
+
+impl From<Option<Phase>> for Scope {
+    fn from(phase: Option<Phase>) -> Self {
+        phase.map_or(Self::All, Self::Only)
+    }
+}
+
+/// Runs the phases in scope, in order, as far as they hold.
 ///
 /// Ends within `settings.limits.deadline` plus the time that a tool takes to stop.
-pub async fn install(ctx: &Context, settings: &Settings, phase: Option<Phase>) -> Outcome {
+pub async fn install(ctx: &Context, settings: &Settings, scope: Scope) -> Outcome {
+    if settings.dry_run {
+        return usage(ctx, "--dry-run is not built yet", "use status to see what there is");
+    }
     let run = Run::new(ctx, settings);
-    let phases = match phase {
-        Some(phase) if !phase.built() => return refuse(&run, phase),
-        Some(phase) => vec![phase],
-        None => Phase::ALL.into_iter().filter(|phase| phase.built()).collect(),
-    };
-    let report = within_deadline(&run, run_phases(&run, &phases)).await;
+    let report = within_deadline(&run, run_phases(&run, &scope.phases())).await;
     close(&run, report)
 }
 
@@ -44,7 +69,7 @@ pub async fn status(ctx: &Context, settings: &Settings) -> Outcome {
         Report {
             phase: Some(if done { Phase::Compute } else { Phase::Foundation }),
             blockers: found.err().unwrap_or_default(),
-            evidence: Evidence { phase1: None, phase3: Some(evidence) },
+            evidence: Evidence { phase3: Some(evidence), ..Evidence::default() },
             forced: None,
             remaining: Some(if done { Phase::Core } else { Phase::Compute }),
         }
@@ -60,18 +85,6 @@ pub fn usage(ctx: &Context, message: &str, remediation: &str) -> Outcome {
     let run = Run::new(ctx, &settings);
     let blockers = vec![Blocker::new(Code::Usage, message, remediation)];
     close(&run, Report { blockers, ..Report::default() })
-}
-
-fn refuse(run: &Run<'_>, phase: Phase) -> Outcome {
-    let built: Vec<&str> = Phase::ALL.into_iter().filter(|phase| phase.built()).map(Phase::name).collect();
-    let message = format!("the {} phase is not built yet", phase.name());
-    run.fail("usage", &message);
-    let blockers = vec![Blocker::new(
-        Code::Usage,
-        message,
-        format!("this build has the phases {}", built.join(" and ")),
-    )];
-    close(run, Report { phase: Some(phase), blockers, ..Report::default() })
 }
 
 /// Lets `work` go on until the deadline; then it is told to stop, and still comes to its own end.
@@ -96,12 +109,15 @@ async fn run_phases(run: &Run<'_>, phases: &[Phase]) -> Report {
                 let evidence = report.evidence.phase1.get_or_insert_with(Phase1::default);
                 foundation::run(run, evidence).await
             }
+            Phase::Storage => {
+                let evidence = report.evidence.phase2.get_or_insert_with(Phase2::default);
+                storage::run(run, evidence).await
+            }
             Phase::Compute => {
                 let evidence = report.evidence.phase3.get_or_insert_with(Phase3::default);
                 compute::run(run, evidence).await
             }
-            // Not built; `install` has turned them away.
-            Phase::Storage | Phase::Core => return report,
+            Phase::Core => core::run(run, &mut report.evidence).await,
         };
         report.blockers = ended.blockers;
         report.forced = report.forced.or(ended.forced);
@@ -109,15 +125,7 @@ async fn run_phases(run: &Run<'_>, phases: &[Phase]) -> Report {
             return report;
         }
     }
-    // The first phase after those that ran without a gap; a phase that was asked for by name has its
-    // predecessors behind it, as far as anybody knows.
-    let mut last = phases.first().copied();
-    for phase in phases.iter().skip(1) {
-        if last.and_then(Phase::successor) == Some(*phase) {
-            last = Some(*phase);
-        }
-    }
-    report.remaining = last.and_then(Phase::successor);
+    report.remaining = phases.last().copied().and_then(Phase::successor);
     report
 }
 

@@ -10,8 +10,10 @@
 //! Status, next step and exit code are derived from the blockers in one place ([`result::derive`]), so
 //! that they cannot disagree.
 
+pub mod cleanup;
 pub mod cli;
 pub mod cluster;
+pub mod config;
 pub mod context;
 pub mod diagnosis;
 pub mod duration;
@@ -21,6 +23,7 @@ pub mod install;
 pub mod log;
 pub mod phases;
 pub mod platform;
+pub mod preflight;
 pub mod redact;
 pub mod result;
 pub mod retry;
@@ -29,6 +32,6 @@ pub mod settings;
 pub mod stop;
 
 pub use context::Context;
-pub use install::{install, status};
+pub use install::{Scope, install, status};
 pub use result::Outcome;
 pub use settings::Settings;

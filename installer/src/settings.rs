@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 use crate::identity::Identity;
 use crate::phases::Phase;
+use crate::redact::Redactor;
 
 /// Everything that a run is told.
 #[derive(Clone, Debug, Default)]
@@ -14,12 +17,30 @@ pub struct Settings {
     pub karpenter: KarpenterSettings,
     /// How the cluster is made.
     pub foundation: FoundationSettings,
+    /// The object store; phase 2 has nothing to do without one.
+    pub storage: Option<StorageSettings>,
+    /// The application stack.
+    pub core: CoreSettings,
     /// Limits in time.
     pub limits: Limits,
     /// Seed of the retries' jitter.
     pub seed: u64,
     /// The one gate that may be passed although it does not hold.
     pub force: Option<Force>,
+    /// Whether the run only says what it would do.
+    pub dry_run: bool,
+}
+
+impl Settings {
+    /// Makes known what must not be written: configured values whose names say that they are secret.
+    pub fn hide_secrets(&self, redactor: &Redactor) {
+        let releases = self.core.releases.iter().map(|release| &release.values);
+        for values in std::iter::once(&self.karpenter.values).chain(releases) {
+            if let Some(inline) = &values.inline {
+                redactor.hide_named(&Value::Object(inline.clone()));
+            }
+        }
+    }
 }
 
 /// How Karpenter is installed.
@@ -35,8 +56,8 @@ pub struct KarpenterSettings {
     pub namespace: String,
     /// Replicas of the controller; the chart's default when absent.
     pub replicas: Option<u32>,
-    /// A values file, passed on as `--values`.
-    pub values: Option<String>,
+    /// Values of the user's own.
+    pub values: Values,
     /// More values, each `name=value`, passed on as `--set`.
     pub set: Vec<String>,
 }
@@ -49,10 +70,93 @@ impl Default for KarpenterSettings {
             version: "1.8.3".into(),
             namespace: "kube-system".into(),
             replicas: None,
-            values: None,
+            values: Values::default(),
             set: Vec::new(),
         }
     }
+}
+
+/// Values for a chart, besides those that a release has already: they win over those.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Values {
+    /// Values in the configuration itself; passed on through standard input.
+    pub inline: Option<Map<String, Value>>,
+    /// A values file, passed on as `--values` after the inline ones.
+    pub file: Option<String>,
+}
+
+impl Values {
+    /// The inline values on top of those that a release has already, as Helm lays one values file over
+    /// another; `None` when there are neither.
+    #[must_use]
+    pub fn over(&self, kept: Option<&Value>) -> Option<Value> {
+        let mut all = kept.cloned();
+        if let Some(inline) = &self.inline {
+            lay_over(all.get_or_insert_with(|| Value::Object(Map::new())), &Value::Object(inline.clone()));
+        }
+        all
+    }
+}
+
+fn lay_over(below: &mut Value, above: &Value) {
+    match (below, above) {
+        (Value::Object(below), Value::Object(above)) => {
+            for (name, value) in above {
+                lay_over(below.entry(name.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (below, above) => *below = above.clone(),
+    }
+}
+
+/// The object store that workloads need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StorageSettings {
+    /// Name of the S3 bucket.
+    pub bucket: String,
+    /// Name of the IAM policy; `<cluster>-<bucket>` when absent.
+    pub policy: Option<String>,
+    /// Name of the IAM role; the policy's name when absent.
+    pub role: Option<String>,
+    /// Namespace of the workloads that use the bucket.
+    pub namespace: String,
+    /// Their service account.
+    pub service_account: String,
+}
+
+/// The application stack.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CoreSettings {
+    /// Its releases, in the order in which they are installed.
+    pub releases: Vec<ReleaseSettings>,
+}
+
+/// A Helm release of the application stack.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ReleaseSettings {
+    /// Name of the release.
+    pub name: String,
+    /// Chart reference.
+    pub chart: String,
+    /// Chart version, without a `v`; the newest when absent.
+    pub version: Option<String>,
+    /// Namespace of the release.
+    pub namespace: String,
+    /// Values of the user's own.
+    pub values: Values,
+    /// Workloads to gate on besides those that the release owns.
+    pub workloads: Vec<Workload>,
+}
+
+/// A workload, named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workload {
+    /// Its kind, such as `Deployment`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
 }
 
 /// How the cluster is made, when it has to be.
@@ -66,6 +170,23 @@ pub struct FoundationSettings {
     pub node_type: Option<String>,
     /// Kubernetes version, such as `1.33`; eksctl's default when absent.
     pub kubernetes_version: Option<String>,
+    /// Managed node groups of a new cluster; `nodes` and `node_type` are not passed on when there are any.
+    pub node_groups: Vec<NodeGroupSettings>,
+}
+
+/// A managed node group of a new cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeGroupSettings {
+    /// Its name.
+    pub name: String,
+    /// Instance type; eksctl's default when absent.
+    pub instance_type: Option<String>,
+    /// How many nodes it should have.
+    pub desired: u32,
+    /// How many it has at least.
+    pub min: u32,
+    /// How many it has at most.
+    pub max: u32,
 }
 
 /// Limits in time.

@@ -37,16 +37,44 @@ pub(super) enum Command {
     /// Install one phase, or all of them in order.
     Install(InstallArgs),
     /// Say what is there and which phase comes next; changes nothing.
-    Status(TargetArgs),
-    /// Print the JSON Schema of the result.
-    Schema,
+    Status(StatusArgs),
+    /// Say whether an installation could succeed; changes nothing.
+    Preflight(TargetArgs),
+    /// Take down what this installer made, in the reverse order, and nothing else.
+    Cleanup(CleanupArgs),
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print a JSON Schema.
+    Schema {
+        /// Of which document.
+        #[arg(value_enum, default_value_t = Document::Result)]
+        of: Document,
+    },
+}
+
+/// A document that has a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Document {
+    /// What a run writes to standard output.
+    Result,
+    /// The configuration file.
+    Config,
 }
 
 #[derive(Args, Debug, Clone)]
 pub(super) struct InstallArgs {
-    /// Run this phase only: foundation or compute (storage and core are not built yet).
-    #[arg(long)]
+    /// Run this phase only: foundation, storage, compute or core.
+    #[arg(long, conflicts_with = "through")]
     pub(super) phase: Option<String>,
+    /// Run every phase up to and including this one.
+    #[arg(long, value_name = "PHASE")]
+    pub(super) through: Option<String>,
+    /// Say what would be done, and change nothing.
+    #[arg(long)]
+    pub(super) dry_run: bool,
     /// Pass one gate of this phase although it does not hold; the result says so.
     #[arg(long, value_name = "PHASE", requires = "reason")]
     pub(super) force_phase_complete: Option<String>,
@@ -64,19 +92,47 @@ pub(super) struct InstallArgs {
 }
 
 #[derive(Args, Debug, Clone)]
+pub(super) struct StatusArgs {
+    #[command(flatten)]
+    pub(super) target: TargetArgs,
+}
+
+#[derive(Args, Debug, Clone)]
+pub(super) struct CleanupArgs {
+    /// Take down what this phase made only.
+    #[arg(long)]
+    pub(super) phase: Option<String>,
+    #[command(flatten)]
+    pub(super) target: TargetArgs,
+}
+
+#[derive(Args, Debug, Clone, Default)]
 pub(super) struct TargetArgs {
+    /// Configuration file (EKS_INSTALLER_CONFIG); see `schema config`.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<String>,
     /// Name of the EKS cluster (CLUSTER_NAME).
     #[arg(long)]
     pub(super) cluster_name: Option<String>,
     /// Region of the EKS cluster (AWS_REGION).
     #[arg(long)]
     pub(super) region: Option<String>,
+    /// Account of the EKS cluster, twelve digits (AWS_ACCOUNT_ID).
+    #[arg(long)]
+    pub(super) account: Option<String>,
     /// Path of the kubeconfig (KUBECONFIG).
     #[arg(long)]
     pub(super) kubeconfig: Option<String>,
     /// Context of the kubeconfig; its current one by default.
     #[arg(long)]
     pub(super) context: Option<String>,
+}
+
+/// Completions for a shell.
+pub(super) fn completions(shell: clap_complete::Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "eks-installer", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
 }
 
 /// Reads a command line.
@@ -96,8 +152,13 @@ pub(super) fn parse(argv: Vec<OsString>) -> Parsed {
     }
 }
 
+/// Reads a phase's name.
+pub(super) fn phase(name: &str) -> Result<Phase, String> {
+    Phase::parse(name).ok_or_else(|| unknown_phase(name))
+}
+
 /// What to say of a phase that there is not, with the one that was perhaps meant.
-pub(super) fn unknown_phase(name: &str) -> String {
+fn unknown_phase(name: &str) -> String {
     let names = Phase::ALL.map(Phase::name);
     let near = names
         .into_iter()

@@ -17,17 +17,18 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use self::args::{Cli, Command, InstallArgs, Parsed, TargetArgs};
+use self::args::{CleanupArgs, Command, Document, InstallArgs, Parsed, StatusArgs, TargetArgs};
 use self::kubeconfig::KubeconfigFile;
 use self::output::Stderr;
+use crate::config::Config;
 use crate::context::Context;
-use crate::install;
+use crate::install::{self, Scope};
 use crate::log::Log;
-use crate::phases::Phase;
 use crate::redact::{Redactor, names_a_secret};
 use crate::result::{Outcome, RunResult};
 use crate::seams::{ProcessRunner, TokioClock};
 use crate::stop::{Stop, StopReason};
+use crate::{cleanup, preflight};
 
 pub use variables::VARIABLES;
 
@@ -90,45 +91,78 @@ async fn edge(argv: Vec<OsString>, environment: &BTreeMap<String, String>, hooks
             return finish(install::usage(&context, first_line(&message), hint), &redactor, None);
         }
     };
-    match cli {
-        Cli { command: Command::Schema, .. } => output::print(&schema()),
-        Cli { command: Command::Install(args), log } => {
-            let target = args.target.clone();
-            perform(Some(args), &target, log, environment, redactor, hooks).await
+    let job = match cli.command {
+        Command::Schema { of } => return output::print(&schema(of)),
+        Command::Completions { shell } => return output::print(&args::completions(shell)),
+        Command::Install(args) => Job::Install(args),
+        Command::Status(args) => Job::Status(args),
+        Command::Preflight(target) => Job::Preflight(target),
+        Command::Cleanup(args) => Job::Cleanup(args),
+    };
+    perform(job, cli.log, environment, redactor, hooks).await
+}
+
+/// A command that ends in a result.
+enum Job {
+    Install(InstallArgs),
+    Status(StatusArgs),
+    Preflight(TargetArgs),
+    Cleanup(CleanupArgs),
+}
+
+impl Job {
+    fn target(&self) -> &TargetArgs {
+        match self {
+            Self::Install(args) => &args.target,
+            Self::Status(args) => &args.target,
+            Self::Preflight(target) => target,
+            Self::Cleanup(args) => &args.target,
         }
-        Cli { command: Command::Status(target), log } => {
-            perform(None, &target, log, environment, redactor, hooks).await
+    }
+
+    fn install(&self) -> Option<&InstallArgs> {
+        match self {
+            Self::Install(args) => Some(args),
+            _ => None,
+        }
+    }
+
+    /// The phases of an installation.
+    fn scope(&self) -> Result<Scope, String> {
+        match self {
+            Self::Install(InstallArgs { phase: Some(name), .. }) => args::phase(name).map(Scope::Only),
+            Self::Install(InstallArgs { through: Some(name), .. }) => args::phase(name).map(Scope::Through),
+            Self::Cleanup(CleanupArgs { phase: Some(name), .. }) => args::phase(name).map(Scope::Only),
+            _ => Ok(Scope::All),
         }
     }
 }
 
-/// `install` with its arguments, or `status` without.
 async fn perform(
-    install: Option<InstallArgs>,
-    target: &TargetArgs,
+    job: Job,
     log: output::Format,
     environment: &BTreeMap<String, String>,
     redactor: Redactor,
     hooks: Hooks,
 ) -> u8 {
-    let metrics = install.as_ref().and_then(|args| args.metrics_file.clone());
+    let target = job.target();
+    let metrics = job.install().and_then(|args| args.metrics_file.clone());
     let wrong = |message: &str| {
         anstream::eprintln!("error: {message}");
         let context = bare_context(redactor.clone());
-        let hint = "see eks-installer --help for every variable and its unit";
+        let hint = "see eks-installer --help for every variable and its unit, and eks-installer schema \
+                    config for the configuration file";
         finish(install::usage(&context, message, hint), &redactor, None)
     };
-    let settings = match settings::read(install.as_ref(), target, environment) {
+    let settings = match settings::read(job.install(), target, environment) {
         Ok(settings) => settings,
         Err(message) => return wrong(&message),
     };
-    let phase = match install.as_ref().and_then(|args| args.phase.as_deref()) {
-        None => None,
-        Some(name) => match Phase::parse(name) {
-            Some(phase) => Some(phase),
-            None => return wrong(&args::unknown_phase(name)),
-        },
+    let scope = match job.scope() {
+        Ok(scope) => scope,
+        Err(message) => return wrong(&message),
     };
+    settings.hide_secrets(&redactor);
     let kubeconfig = match KubeconfigFile::find(target, environment) {
         Ok(kubeconfig) => kubeconfig.redacting(redactor.clone()),
         Err(message) => return wrong(&message),
@@ -143,9 +177,11 @@ async fn perform(
         redactor: redactor.clone(),
     });
     listen_for_signals(stop);
-    let outcome = match install {
-        Some(_) => install::install(&context, &settings, phase).await,
-        None => install::status(&context, &settings).await,
+    let outcome = match job {
+        Job::Install(_) => install::install(&context, &settings, scope).await,
+        Job::Status(_) => install::status(&context, &settings).await,
+        Job::Preflight(_) => preflight::run(&context, &settings).await,
+        Job::Cleanup(_) => cleanup::run(&context, &settings, scope).await,
     };
     finish((hooks.edit)(outcome), &redactor, metrics.as_deref())
 }
@@ -177,10 +213,12 @@ fn finish(outcome: Outcome, redactor: &Redactor, metrics: Option<&str>) -> u8 {
     }
 }
 
-/// The JSON Schema of the result.
-#[must_use]
-pub fn schema() -> String {
-    let schema = schemars::schema_for!(RunResult);
+/// The JSON Schema of a document.
+fn schema(of: Document) -> String {
+    let schema = match of {
+        Document::Result => schemars::schema_for!(RunResult),
+        Document::Config => schemars::schema_for!(Config),
+    };
     serde_json::to_string_pretty(&schema).unwrap_or_default()
 }
 

@@ -18,6 +18,7 @@ const fn variable(name: &'static str, default: &'static str, meaning: &'static s
 /// Every variable that is read.
 pub const VARIABLES: &[Variable] = &[
     variable("KUBECONFIG", "required", "path of the kubeconfig; the first one of a list"),
+    variable("EKS_INSTALLER_CONFIG", "none", "path of the configuration file"),
     variable("CLUSTER_NAME", "from the kubeconfig", "name of the EKS cluster"),
     variable("AWS_REGION", "from the kubeconfig", "region of the EKS cluster"),
     variable("AWS_ACCOUNT_ID", "not checked", "account of the EKS cluster, twelve digits"),

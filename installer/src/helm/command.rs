@@ -252,10 +252,11 @@ impl<'a> Helm<'a> {
             "--timeout",
             &go_timeout,
         ]);
-        if keep.is_some() {
+        let values = settings.values.over(keep);
+        if values.is_some() {
             args.extend(["--values".to_owned(), "-".to_owned()]);
         }
-        if let Some(path) = &settings.values {
+        if let Some(path) = &settings.values.file {
             args.extend(["--values".to_owned(), path.clone()]);
         }
         if let Some(replicas) = settings.replicas {
@@ -264,7 +265,7 @@ impl<'a> Helm<'a> {
         for value in &settings.set {
             args.extend(["--set".to_owned(), value.clone()]);
         }
-        let stdin = keep.map(Value::to_string);
+        let stdin = values.map(|values| values.to_string());
         self.run.tool("helm", args, stdin, with_margin(timeout)).await
     }
 

@@ -1,7 +1,9 @@
 //! The phases, one folder each, in the order in which they build on one another.
 
 pub mod compute;
+pub mod core;
 pub mod foundation;
+pub mod storage;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -49,12 +51,6 @@ impl Phase {
     #[must_use]
     pub fn successor(self) -> Option<Self> {
         Self::ALL.into_iter().find(|phase| *phase > self)
-    }
-
-    /// Whether this build can run the phase.
-    #[must_use]
-    pub fn built(self) -> bool {
-        matches!(self, Phase::Foundation | Phase::Compute)
     }
 }
 

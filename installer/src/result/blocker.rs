@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::phases::Phase;
 use crate::stop::StopReason;
 
 /// The stable name of a blocker.
@@ -16,6 +17,9 @@ pub enum Code {
     /// Something that phase 1 provides is missing.
     #[serde(rename = "PHASE1_INCOMPLETE")]
     Phase1Incomplete,
+    /// Phase 3 is not done, and what comes after it cannot begin.
+    #[serde(rename = "PHASE3_INCOMPLETE")]
+    Phase3Incomplete,
     /// CoreDNS is absent or not Ready.
     CorednsNotReady,
     /// Phase 1 created the cluster and it has no Node.
@@ -69,8 +73,8 @@ pub enum Code {
 /// What a code means for the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// An earlier phase's work is missing.
-    Dependency,
+    /// The work of this earlier phase is missing.
+    Dependency(Phase),
     /// Phase 1 itself fell short.
     Foundation,
     /// An installation failed, or must not begin.
@@ -88,7 +92,10 @@ impl Code {
     #[must_use]
     pub fn class(self) -> Class {
         match self {
-            Code::NoNodesAvailable | Code::NoReadyNodes | Code::Phase1Incomplete => Class::Dependency,
+            Code::NoNodesAvailable | Code::NoReadyNodes | Code::Phase1Incomplete => {
+                Class::Dependency(Phase::Foundation)
+            }
+            Code::Phase3Incomplete => Class::Dependency(Phase::Compute),
             Code::NoNodesCreated => Class::Foundation,
             Code::CorednsNotReady
             | Code::EksCreateFailed

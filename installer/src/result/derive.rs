@@ -53,11 +53,16 @@ pub fn derive(blockers: &[Blocker], remaining: Option<Phase>) -> Verdict {
     if let Some(exit) = signal {
         return error(exit, Action::Stop, None);
     }
-    if classes.contains(&Class::Dependency) {
+    // The earliest phase that is missing is the one to begin with.
+    let missing = classes.iter().filter_map(|class| match class {
+        Class::Dependency(phase) => Some(*phase),
+        _ => None,
+    });
+    if let Some(phase) = missing.min() {
         return Verdict {
             ok: false,
             status: Status::BlockedPhase,
-            next: Next { action: Action::Fix, phase: Some(Phase::Foundation) },
+            next: Next { action: Action::Fix, phase: Some(phase) },
             exit: 3,
         };
     }
@@ -76,10 +81,11 @@ mod tests {
     use super::super::Code;
     use super::*;
 
-    const CODES: [Code; 26] = [
+    const CODES: &[Code] = &[
         Code::NoNodesAvailable,
         Code::NoReadyNodes,
         Code::Phase1Incomplete,
+        Code::Phase3Incomplete,
         Code::CorednsNotReady,
         Code::NoNodesCreated,
         Code::EksCreateFailed,
@@ -142,6 +148,14 @@ mod tests {
             ),
             (
                 &[Code::KarpenterRepairFailed, Code::Phase1Incomplete],
+                Status::BlockedPhase,
+                3,
+                Action::Fix,
+                Some(Phase::Foundation),
+            ),
+            (&[Code::Phase3Incomplete], Status::BlockedPhase, 3, Action::Fix, Some(Phase::Compute)),
+            (
+                &[Code::Phase3Incomplete, Code::NoReadyNodes],
                 Status::BlockedPhase,
                 3,
                 Action::Fix,

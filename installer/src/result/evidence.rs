@@ -11,9 +11,15 @@ pub struct Evidence {
     /// The `foundation` phase.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase1: Option<Phase1>,
+    /// The `storage` phase.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase2: Option<Phase2>,
     /// The `compute` phase.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase3: Option<Phase3>,
+    /// The `core` phase.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase4: Option<Phase4>,
 }
 
 /// Evidence of the `foundation` phase.
@@ -45,6 +51,50 @@ pub struct Eks {
     pub node_count: Option<u32>,
     /// Ready nodes among them.
     pub nodes_ready: Option<u32>,
+}
+
+/// Evidence of the `storage` phase.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Phase2 {
+    /// Whether an object store is configured; without one the phase has nothing to do.
+    pub configured: bool,
+}
+
+/// Evidence of the `core` phase.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Phase4 {
+    /// Whether releases are configured; without any the phase has nothing to do.
+    pub configured: bool,
+    /// The releases, as far as the run came.
+    pub releases: Vec<CoreRelease>,
+}
+
+/// A release of the application stack, as last read.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CoreRelease {
+    /// Its name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// The Helm release, read again after every change.
+    pub release: ReleaseEvidence,
+    /// Whether a release was there before this run changed anything.
+    pub existed: Option<bool>,
+    /// Whether the release is `deployed`.
+    pub installed: Option<bool>,
+    /// Whether this run tried to repair the release.
+    pub repair_attempted: bool,
+    /// Whether the repair ended in a deployed release; `null` when none was tried.
+    pub repair_succeeded: Option<bool>,
+    /// Version of the chart.
+    pub version: Option<String>,
+    /// Whether every workload that it is gated on is Ready.
+    pub ready: Option<bool>,
+    /// Its pods that are not Ready; `null` when they were not read.
+    pub pending_pods: Option<Vec<PodReport>>,
 }
 
 /// Evidence of the `compute` phase.

@@ -22,7 +22,9 @@ pub async fn run(run: &Run<'_>, evidence: &mut Phase1) -> Ended {
     let mut forced = None;
     let force = run.settings.force.as_ref().filter(|force| force.phase == Phase::Foundation);
     if let Some(force) = force
-        && blockers.first().is_some_and(|it| matches!(it.code.class(), Class::Dependency | Class::Foundation))
+        && blockers
+            .first()
+            .is_some_and(|it| matches!(it.code.class(), Class::Dependency(_) | Class::Foundation))
     {
         run.warn("forced", format!("the foundation phase is forced: {}", force.reason));
         run.gate("nodes", "forced");

@@ -12,7 +12,7 @@ use eks_installer::seams::{
     Connection, FixedConnection, TokioClock, ToolCall, ToolError, ToolOutput, ToolRunner,
 };
 use eks_installer::stop::Stop;
-use eks_installer::{Context, Settings};
+use eks_installer::{Context, Scope, Settings};
 use futures::future::BoxFuture;
 use interpose::Invocation;
 use interpose::helm::{self, Seed, Status, World, karpenter_release, storage};
@@ -142,7 +142,7 @@ impl Stage {
             stop: Stop::default(),
             redactor: Redactor::default(),
         });
-        let outcome = eks_installer::install(&context, &self.settings, Some(Phase::Compute)).await;
+        let outcome = eks_installer::install(&context, &self.settings, Scope::Only(Phase::Compute)).await;
         let outcome = (hooks.edit)(outcome);
         let recordings = self.cluster.tap().recordings().split_off(before);
         let line = |it: &kubesim::tap::Recording| format!("{} {} {}", it.verb, it.path, it.status);
