@@ -23,11 +23,11 @@ pub use logs::{LogRequest, Logs, NoLogs};
 
 use crate::resources::{Registry, Resource};
 use crate::status::Status;
-use crate::store::{Meta, Store};
-use crate::tap::{Action, Fault, Recording, Tap, When};
+use crate::store::Store;
+use crate::tap::{self, Asked, Tap};
 use crate::transport::{ApiConfig, Authenticator, Body, Broken, User};
-pub(crate) use answer::Reply;
-use info::RequestInfo;
+pub(crate) use answer::{Reply, failure};
+pub(crate) use info::RequestInfo;
 use negotiate::Format;
 pub(crate) use negotiate::accepted;
 pub(crate) use write::drop_nulls;
@@ -110,96 +110,27 @@ impl Core {
         body: Result<Bytes, Status>,
     ) -> Result<Response<Body>, Broken> {
         let clock = self.store.clock();
-        let info = RequestInfo::parse(&head.method, &head.uri);
-        let at = clock.now();
-        let (seq, fault) = self.tap.arrive(self.recording(&info, &head.headers, &body, user.as_deref(), at));
+        let asked = Asked::new(user, head, body, clock);
+        tap::pass(&self.tap, clock, asked, |asked| std::future::ready(Ok(self.answer(asked)))).await
+    }
+
+    fn answer(&self, asked: Asked) -> Response<Body> {
+        let Asked { info, user, head, body, at } = asked;
         let format = Format::of(&head.headers);
         let accept_gzip = header(&head.headers, "accept-encoding").contains("gzip");
-        let head_only = head.method == http::Method::HEAD;
-        let (mut before, mut after) = (None, None);
-        if let Some(Fault { when, action, .. }) = fault {
-            // Half an answer needs a whole one first.
-            let before_it = when == When::Before && action != Action::Truncate;
-            *(if before_it { &mut before } else { &mut after }) = Some(action);
-        }
-        let mut response = match self.strike(before).await? {
-            Some(status) => answer::failure(&status),
-            None => match (user, body) {
-                (None, _) => answer::failure(&Status::unauthorized()),
-                (Some(_), Err(status)) => answer::failure(&status),
-                (Some(user), Ok(body)) => {
-                    let warnings = Vec::new();
-                    let call = Call { info, headers: head.headers, body, user, format, now: at, warnings };
-                    self.respond(call, accept_gzip)
-                }
-            },
+        let response = match (user, body) {
+            (None, _) => answer::failure(&Status::unauthorized()),
+            (Some(_), Err(status)) => answer::failure(&status),
+            (Some(user), Ok(body)) => {
+                let warnings = Vec::new();
+                let call = Call { info, headers: head.headers, body, user, format, now: at, warnings };
+                self.respond(call, accept_gzip)
+            }
         };
-        if after == Some(Action::Truncate) {
-            response = response.map(Body::truncated);
-        } else if let Some(status) = self.strike(after).await? {
-            response = answer::failure(&status);
+        if head.method == http::Method::HEAD {
+            return response.map(|_| Body::whole(Bytes::new()));
         }
-        if head_only {
-            response = response.map(|_| Body::whole(Bytes::new()));
-        }
-        let latency = std::time::Duration::try_from(clock.now().duration_since(at)).unwrap_or_default();
-        self.tap.answered(seq, response.status().as_u16(), latency);
-        Ok(response)
-    }
-
-    /// Carries out a fault; the status to answer with instead, if that is the fault.
-    async fn strike(&self, action: Option<Action>) -> Result<Option<Status>, Broken> {
-        match action {
-            None | Some(Action::Truncate) => Ok(None),
-            Some(Action::Reset) => Err(Broken),
-            Some(Action::Hang) => std::future::pending().await,
-            Some(Action::Delay(duration)) => {
-                self.store.clock().sleep(duration).await;
-                Ok(None)
-            }
-            Some(Action::Respond { code, reason, message, retry_after }) => {
-                let mut status = Status::new(code, &reason, message);
-                if let Some(seconds) = retry_after {
-                    status = status.retry_after(seconds);
-                }
-                Ok(Some(status))
-            }
-        }
-    }
-
-    fn recording(
-        &self,
-        info: &RequestInfo,
-        headers: &HeaderMap,
-        body: &Result<Bytes, Status>,
-        user: Option<&User>,
-        at: jiff::Timestamp,
-    ) -> Recording {
-        let mut name = info.name.clone();
-        if let (true, "create", Ok(body)) = (name.is_empty(), info.verb.as_str(), body)
-            && let Ok(object) = crate::codec::decode(headers, body)
-        {
-            name = object.name().to_owned();
-        }
-        Recording {
-            seq: 0,
-            at,
-            verb: info.verb.clone(),
-            group: info.group.clone(),
-            version: info.version.clone(),
-            resource: info.resource.clone(),
-            subresource: info.subresource.clone(),
-            namespace: info.namespace.clone(),
-            name,
-            path: info.path.clone(),
-            user: user.map(|user| user.name.clone()).unwrap_or_default(),
-            user_agent: header(headers, "user-agent").to_owned(),
-            dry_run: info.dry_run(),
-            status: 0,
-            latency: std::time::Duration::ZERO,
-            fault: None,
-            retry_after: None,
-        }
+        response
     }
 
     fn respond(&self, mut call: Call, gzip: bool) -> Response<Body> {

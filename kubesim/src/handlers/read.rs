@@ -100,12 +100,16 @@ impl Core {
             }
         };
         let namespace = namespace_filter(call, resource);
-        let (mut items, revision) = self.store.list(&resource.storage(), namespace);
+        let (mut items, mut revision) = self.store.list(&resource.storage(), namespace);
         if let Some(asked) = asked.filter(|asked| *asked > revision) {
             return Err(Status::too_large_resource_version(asked, revision));
         }
-        if exact && asked != Some(revision) {
-            return Err(Status::expired(asked.unwrap_or_default(), revision));
+        if let Some(asked) = asked.filter(|asked| exact && *asked != revision) {
+            items = self.store.list_at(&resource.storage(), namespace, asked).map_err(|expired| {
+                let message = "The resourceVersion for the provided list is too old.";
+                Status { message: message.to_owned(), ..expired }
+            })?;
+            revision = asked;
         }
         items.retain(|item| selection.matches(item));
         let mut metadata = Map::new();

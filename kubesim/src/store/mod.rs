@@ -159,6 +159,30 @@ impl Store {
         (objects, state.revision)
     }
 
+    /// [`Store::list`] as it was at an earlier revision.
+    ///
+    /// # Errors
+    /// `Expired` (410) when history no longer reaches back to `revision`.
+    pub fn list_at(
+        &self,
+        resource: &GroupResource,
+        namespace: Option<&str>,
+        revision: u64,
+    ) -> Result<Vec<Object>, Status> {
+        let state = self.lock();
+        let Some(collection) = state.collections.get(resource) else { return Ok(Vec::new()) };
+        let mut objects = collection.objects.clone();
+        for WatchEvent { object, previous, .. } in collection.history.after(revision)?.into_iter().rev() {
+            let key = (object.namespace().to_owned(), object.name().to_owned());
+            match previous {
+                Some(previous) => objects.insert(key, previous),
+                None => objects.remove(&key),
+            };
+        }
+        let inside = |key: &Key| namespace.is_none_or(|namespace| key.0 == namespace);
+        Ok(objects.into_iter().filter(|(key, _)| inside(key)).map(|(_, object)| object).collect())
+    }
+
     /// Every resource that has held an object, in order.
     #[must_use]
     pub fn resources(&self) -> Vec<GroupResource> {

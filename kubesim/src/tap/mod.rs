@@ -4,11 +4,14 @@
 //! A rule is keyed by verb, resource and how many requests like it came before, never by the order of
 //! random draws, so the same requests meet the same faults whatever else happens beside them.
 
+mod layer;
 mod recording;
 mod rule;
+mod stream;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub(crate) use layer::{Asked, pass};
 pub use recording::Recording;
 pub use rule::{Action, Rule, RuleId, When};
 

@@ -37,8 +37,31 @@ pub enum Action {
     Hang,
     /// Answers as usual, this much later in cluster time.
     Delay(Duration),
-    /// Sends the head and the first half of the body, then breaks the connection.
+    /// Sends the head and the first half of the body, then breaks the connection. A stream breaks before
+    /// its first byte.
     Truncate,
+    /// Answers a list as the cluster was at this resource version, as an API server does whose cache has
+    /// fallen behind. Other requests are left alone.
+    StaleList {
+        /// `metadata.resourceVersion` of a list made when the cluster was in that state.
+        revision: String,
+    },
+    /// Passes on this many events of a watch, then breaks the connection. Other requests are left alone.
+    DropWatch {
+        /// How many events come through.
+        events: u32,
+    },
+    /// Passes on every event of a watch this much later in cluster time. Other requests are left alone.
+    LateWatch(Duration),
+    /// Says that the resource version is too old: 410 to a list, and to a watch an `ERROR` event first.
+    Expire,
+}
+
+impl Action {
+    /// Whether it works on the answer, and so needs one.
+    pub(super) fn is_of_the_answer(&self) -> bool {
+        matches!(self, Self::Truncate | Self::StaleList { .. } | Self::DropWatch { .. } | Self::LateWatch(_))
+    }
 }
 
 /// A rule of the tap.

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use super::front::Peer;
+
 /// An authenticated user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
@@ -73,7 +75,7 @@ impl ClusterIdentity {
 #[derive(Default)]
 struct Known {
     tokens: BTreeMap<String, User>,
-    certificates: BTreeMap<Vec<u8>, User>,
+    certificates: BTreeMap<Vec<u8>, Peer>,
 }
 
 /// The credentials that a cluster accepts. Cloning shares them.
@@ -116,11 +118,11 @@ impl Authenticator {
         self.with(|known| known.tokens.get(token).cloned())
     }
 
-    pub(super) fn accept_certificate(&self, der: &[u8], user: &User) {
-        self.with(|known| known.certificates.insert(der.to_vec(), user.clone()));
+    pub(super) fn accept_certificate(&self, der: &[u8], peer: Peer) {
+        self.with(|known| known.certificates.insert(der.to_vec(), peer));
     }
 
-    pub(super) fn certificate_user(&self, der: &[u8]) -> Option<User> {
+    pub(super) fn peer(&self, der: &[u8]) -> Option<Peer> {
         self.with(|known| known.certificates.get(der).cloned())
     }
 }

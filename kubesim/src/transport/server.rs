@@ -17,9 +17,11 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::front::{Front, Peer};
 use super::issuer::Authority;
 use super::kubeconfig::{self, Credential};
-use super::{ApiService, ClusterIdentity, User};
+use super::upstream::ClientCertificate;
+use super::{ApiService, Authenticator, ClusterIdentity, User};
 
 /// How long a client may take over the TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -41,6 +43,16 @@ pub enum Error {
     /// The certificates were not accepted by the TLS library.
     #[error("failed to set up TLS: {0}")]
     Tls(String),
+    /// There is no standing before this server.
+    #[error(
+        "failed to stand before {url}: {why}; give the URL of an API server, as in https://127.0.0.1:6443"
+    )]
+    Upstream {
+        /// What was given.
+        url: String,
+        /// What is wrong with it.
+        why: String,
+    },
 }
 
 /// A running server. Dropping it ends it and every connection.
@@ -48,7 +60,7 @@ pub struct Server {
     address: SocketAddr,
     identity: ClusterIdentity,
     authority: Authority,
-    service: ApiService,
+    front: Arc<dyn Front>,
     acceptor: TlsAcceptor,
     state: Mutex<State>,
 }
@@ -69,17 +81,26 @@ impl Server {
         address: SocketAddr,
         identity: ClusterIdentity,
     ) -> Result<Self, Error> {
+        Self::over(Arc::new(service), address, identity).await
+    }
+
+    /// Serves whatever stands behind.
+    pub(super) async fn over(
+        front: Arc<dyn Front>,
+        address: SocketAddr,
+        identity: ClusterIdentity,
+    ) -> Result<Self, Error> {
         let listen = |source| Error::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let bound = listener.local_addr().map_err(listen)?;
         let authority = Authority::new()?;
         let acceptor = acceptor(&authority, bound)?;
-        let task = tokio::spawn(accept(listener, acceptor.clone(), service.clone()));
+        let task = tokio::spawn(accept(listener, acceptor.clone(), front.clone()));
         Ok(Self {
             address: bound,
             identity,
             authority,
-            service,
+            front,
             acceptor,
             state: Mutex::new(State::Open(task)),
         })
@@ -109,10 +130,26 @@ impl Server {
         &self.identity
     }
 
+    /// The credentials that it accepts.
+    #[must_use]
+    pub fn authenticator(&self) -> &Authenticator {
+        self.front.authenticator()
+    }
+
+    /// A certificate by which this server knows a front proxy, such as a [`super::Proxy`] before it.
+    ///
+    /// # Errors
+    /// When the certificate cannot be made.
+    pub fn front_proxy(&self) -> Result<ClientCertificate, Error> {
+        let pair = self.authority.client(&User { name: "front-proxy-client".into(), groups: Vec::new() })?;
+        self.authenticator().accept_certificate(&pair.der, Peer::FrontProxy);
+        Ok(ClientCertificate { certificate: pair.certificate, key: pair.key })
+    }
+
     /// A kubeconfig (YAML) with a new bearer token for `user`.
     #[must_use]
     pub fn kubeconfig(&self, user: &User) -> String {
-        self.kubeconfig_with_token(&self.service.authenticator().issue_token(user))
+        self.kubeconfig_with_token(&self.authenticator().issue_token(user))
     }
 
     /// A kubeconfig (YAML) with this token, which the server may or may not know.
@@ -127,7 +164,7 @@ impl Server {
     /// When the certificate cannot be made.
     pub fn kubeconfig_with_certificate(&self, user: &User) -> Result<String, Error> {
         let pair = self.authority.client(user)?;
-        self.service.authenticator().accept_certificate(&pair.der, user);
+        self.authenticator().accept_certificate(&pair.der, Peer::User(user.clone()));
         Ok(self.render(&Credential::Certificate { certificate: pair.certificate, key: pair.key }))
     }
 
@@ -146,6 +183,7 @@ impl Server {
             return;
         };
         task.abort();
+        self.front.closed();
         // Only once the task has ended is its listener closed and the port free to be held.
         let _ = task.await;
         let held = hold(self.address).ok();
@@ -170,7 +208,7 @@ impl Server {
             None => hold(self.address).map_err(listen)?,
         };
         let listener = socket.listen(1024).map_err(listen)?;
-        *state = State::Open(tokio::spawn(accept(listener, self.acceptor.clone(), self.service.clone())));
+        *state = State::Open(tokio::spawn(accept(listener, self.acceptor.clone(), self.front.clone())));
         Ok(())
     }
 
@@ -184,6 +222,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         if let State::Open(task) = &*self.state() {
             task.abort();
+            self.front.closed();
         }
     }
 }
@@ -215,7 +254,7 @@ fn acceptor(authority: &Authority, address: SocketAddr) -> Result<TlsAcceptor, E
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-async fn accept(listener: TcpListener, acceptor: TlsAcceptor, service: ApiService) {
+async fn accept(listener: TcpListener, acceptor: TlsAcceptor, front: Arc<dyn Front>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -223,25 +262,24 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, service: ApiServic
             accepted = listener.accept() => {
                 // A failed accept is the client's (it went away) or a passing lack of descriptors.
                 let Ok((stream, _)) = accepted else { tokio::task::yield_now().await; continue };
-                connections.spawn(connection(stream, acceptor.clone(), service.clone()));
+                connections.spawn(connection(stream, acceptor.clone(), front.clone()));
             }
             Some(_) = connections.join_next() => {}
         }
     }
 }
 
-async fn connection(stream: TcpStream, acceptor: TlsAcceptor, service: ApiService) {
+async fn connection(stream: TcpStream, acceptor: TlsAcceptor, front: Arc<dyn Front>) {
     let _ = stream.set_nodelay(true);
     let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await else {
         return;
     };
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).cloned();
-    let authenticator = service.authenticator();
-    let user = certificate.and_then(|certificate| authenticator.certificate_user(&certificate));
+    let peer = certificate.and_then(|certificate| front.authenticator().peer(&certificate));
     let breaker = Arc::new(Breaker::default());
     let tripped = breaker.clone();
     let service = hyper::service::service_fn(move |request| {
-        let answer = service.serve(user.as_ref(), request);
+        let answer = front.serve(peer.as_ref(), request);
         let breaker = breaker.clone();
         async move {
             match answer.await {

@@ -1,6 +1,5 @@
 //! The API as a `tower` service.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -8,6 +7,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
 
+use super::front::{Answer, Front, Peer, identify};
 use super::{Authenticator, Body, Broken, User};
 use crate::handlers::{Core, Logs};
 use crate::resources::Registry;
@@ -33,8 +33,6 @@ pub struct ApiService {
     core: Arc<Core>,
     user: Arc<User>,
 }
-
-type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Broken>> + Send>>;
 
 impl ApiService {
     /// An API over a store.
@@ -66,18 +64,15 @@ impl ApiService {
     pub fn tap(&self) -> &Tap {
         self.core.tap()
     }
+}
 
-    /// A request from the socket: the user is that of the client certificate, else of the bearer token.
-    pub(super) fn serve<B>(&self, certificate_user: Option<&User>, request: Request<B>) -> Answer
-    where
-        B: http_body::Body + Send + 'static,
-        B::Data: Send,
-    {
-        let user = certificate_user.cloned().or_else(|| {
-            let header = request.headers().get(http::header::AUTHORIZATION)?.to_str().ok()?;
-            let (scheme, token) = header.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then(|| self.authenticator().token_user(token.trim()))?
-        });
+impl Front for ApiService {
+    fn authenticator(&self) -> &Authenticator {
+        self.core.authenticator()
+    }
+
+    fn serve(&self, peer: Option<&Peer>, request: Request<hyper::body::Incoming>) -> Answer {
+        let user = identify(self.core.authenticator(), peer, request.headers());
         handle(self.core.clone(), user.map(Arc::new), request)
     }
 }
@@ -116,7 +111,7 @@ where
 const LIMIT: usize = 3 * 1024 * 1024;
 
 /// The whole body, or why not: it is too large, or the client went away in the middle.
-async fn collect<B>(body: B) -> Result<Bytes, crate::status::Status>
+pub(super) async fn collect<B>(body: B) -> Result<Bytes, crate::status::Status>
 where
     B: http_body::Body + Send,
 {
