@@ -2,6 +2,8 @@
 
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod wire;
+
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::ConfigMap;
