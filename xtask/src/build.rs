@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use harness::verdict::ExitCode;
-use xshell::{Shell, cmd};
+use xshell::{Cmd, Shell, cmd};
 
 use crate::failure::Failure;
 
@@ -22,22 +22,29 @@ pub(crate) fn shell() -> Result<Shell, Failure> {
     Ok(shell)
 }
 
+/// A call of cargo as if it were typed in a shell. `cargo run` tells its child of the package that it runs, and
+/// build scripts that look at such variables would take the change for a reason to build everything anew.
+pub(crate) fn as_if_typed(mut call: Cmd<'_>) -> Cmd<'_> {
+    const TOLD: [&str; 4] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
+    for (name, _) in std::env::vars_os() {
+        if TOLD.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+            call = call.env_remove(name);
+        }
+    }
+    call
+}
+
 /// Builds packages and returns their executables by name.
 pub(crate) fn executables(packages: &[&str]) -> Result<BTreeMap<String, PathBuf>, Failure> {
     let shell = shell()?;
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let names = packages.iter().flat_map(|package| ["--package", package]);
-    let built =
-        cmd!(shell, "{cargo} build --quiet --bins --message-format=json-render-diagnostics {names...}")
-            .quiet()
-            .read()
-            .map_err(|error| {
-                Failure::new(
-                    ExitCode::Prerequisite,
-                    format!("failed to build {}: {error}", packages.join(", ")),
-                )
-                .hint("see what the compiler says above")
-            })?;
+    let call =
+        cmd!(shell, "{cargo} build --quiet --bins --message-format=json-render-diagnostics {names...}");
+    let built = as_if_typed(call).quiet().read().map_err(|error| {
+        Failure::new(ExitCode::Prerequisite, format!("failed to build {}: {error}", packages.join(", ")))
+            .hint("see what the compiler says above")
+    })?;
     let mut found = BTreeMap::new();
     for line in built.lines() {
         let Ok(message) = serde_json::from_str::<serde_json::Value>(line) else { continue };

@@ -13,8 +13,9 @@ pub(crate) fn run(args: &TestArgs) -> Result<ExitCode, Failure> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let rest = &args.rest;
     // The tests find executables beside their own, so all of them are built first.
-    let built = cmd!(shell, "{cargo} build --workspace --bins --quiet").quiet().run();
-    let tested = built.and_then(|()| cmd!(shell, "{cargo} test --workspace {rest...}").quiet().run());
+    let call = |call| build::as_if_typed(call).quiet().run();
+    let built = call(cmd!(shell, "{cargo} build --workspace --bins --quiet"));
+    let tested = built.and_then(|()| call(cmd!(shell, "{cargo} test --workspace {rest...}")));
     match tested {
         Ok(()) => Ok(ExitCode::Ok),
         // cargo has said what is wrong.
