@@ -272,7 +272,9 @@ async fn coredns_trouble(cluster: &Cluster<'_>, nodes: &Nodes) -> (Option<String
     let Ok(pods) = cluster.list::<Pod>("list CoreDNS's pods", path, &[COREDNS_LABEL]).await else {
         return (None, None);
     };
-    let diagnosis = diagnosis::Diagnosis::of(cluster, "kube-system", &pods.items, nodes).await;
+    let subject =
+        diagnosis::Subject { release: "coredns", namespace: "kube-system", selector: "k8s-app=kube-dns" };
+    let diagnosis = diagnosis::Diagnosis::of(cluster, subject, &pods.items, nodes).await;
     let cause = diagnosis.primary().map(|cause| cause.code.to_owned());
     (diagnosis.explain(), cause)
 }

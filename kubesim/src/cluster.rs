@@ -77,7 +77,7 @@ impl Cluster {
         let clock = Clock::new(config.origin.unwrap_or_else(Timestamp::now), config.factor);
         let store = Store::new(clock, config.seed);
         let wake = Arc::new(Notify::new());
-        let images = Images::new(wake.clone());
+        let images = Images::new(wake.clone(), store.clone());
         images.set_log("coredns", ".:53\nCoreDNS-1.12.4\nlinux/amd64, go1.24.6\n");
         let nodes = Nodes::new(store.clone(), config.identity.region.clone(), wake.clone());
         let logs = ContainerLogs::new(store.clone());

@@ -1,5 +1,7 @@
 //! Containers that do not do what they should, by the image that they run.
 
+use std::time::Duration;
+
 use kubesim::kubelet::Behaviour;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -9,7 +11,7 @@ use crate::backend::{Capability, Cluster, ClusterError};
 use crate::duration::Span;
 
 /// Part of the image reference of Karpenter's controller.
-const CONTROLLER: &str = "karpenter/controller";
+pub(super) const CONTROLLER: &str = "karpenter/controller";
 
 fn behave(
     cluster: &dyn Cluster,
@@ -117,3 +119,47 @@ impl NeverReady {
 }
 
 by_image!(NeverReady);
+
+/// A container runs, and its readiness probe succeeds only after a while.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SlowStart {
+    /// Part of the image's reference; Karpenter's controller when not given.
+    image: Option<String>,
+    /// How long it takes.
+    after: Span,
+}
+
+impl SlowStart {
+    fn behaviour(&self) -> Behaviour {
+        Behaviour::ReadyAfter(self.after.0)
+    }
+}
+
+by_image!(SlowStart);
+
+/// A container ends at once, again and again, while a custom resource definition is not there.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NeedsDefinition {
+    /// Part of the image's reference; Karpenter's controller when not given.
+    image: Option<String>,
+    /// Name of the definition, such as `nodeclaims.karpenter.sh`.
+    name: String,
+    /// What it writes each time it ends without it.
+    log: String,
+}
+
+impl NeedsDefinition {
+    fn behaviour(&self) -> Behaviour {
+        let otherwise =
+            Behaviour::CrashLoop { log: self.log.clone(), exit_code: 2, after: Duration::from_millis(100) };
+        Behaviour::Needs {
+            resource: "customresourcedefinitions.apiextensions.k8s.io".into(),
+            name: self.name.clone(),
+            otherwise: Box::new(otherwise),
+        }
+    }
+}
+
+by_image!(NeedsDefinition);

@@ -4,6 +4,7 @@
 //! A fault is one file and one line in the list below.
 
 mod api;
+mod container_log;
 mod containers;
 mod coredns;
 mod credentials;
@@ -12,6 +13,7 @@ mod helm_release;
 mod nodes;
 mod nodes_not_ready;
 mod nodes_tainted;
+mod objects;
 mod registry_token;
 mod requests_too_large;
 mod tool;
@@ -105,6 +107,14 @@ faults! {
     CrashLoop("crash-loop") = containers::CrashLoop;
     /// Containers run and their readiness probes fail.
     NeverReady("never-ready") = containers::NeverReady;
+    /// Containers are ready later than they should be.
+    SlowStart("slow-start") = containers::SlowStart;
+    /// The controller ends at once while the cluster has no such custom resource definition.
+    NeedsDefinition("needs-definition") = containers::NeedsDefinition;
+    /// Containers run, are ready, and complain.
+    ContainerLog("container-log") = container_log::ContainerLog;
+    /// Somebody else's objects are in the cluster.
+    Objects("objects") = objects::Objects;
     /// Helm holds an expired token for a chart registry.
     RegistryToken("registry-token-expired") = registry_token::RegistryTokenExpired;
     /// Breaks calls of a tool.

@@ -5,6 +5,9 @@
 use super::*;
 use crate::result::Termination;
 
+const SUBJECT: Subject<'_> =
+    Subject { release: "karpenter", namespace: "kube-system", selector: "app.kubernetes.io/name=karpenter" };
+
 fn said(line: &str) -> Symptoms {
     let container = Container {
         name: "controller".into(),
@@ -70,7 +73,7 @@ fn the_controllers_own_words_are_classified_and_cited() {
         ("AWS.SimpleQueueService.NonExistentQueue: no", "INTERRUPTION_QUEUE_MISSING", Gravity::Error),
         ("something nobody has seen before", "CRASH_LOOP", Gravity::Error),
     ] {
-        let cause = Cause::of(&said(line)).unwrap();
+        let cause = Cause::of(&said(line), SUBJECT).unwrap();
         assert_eq!((cause.code, cause.gravity), (code, gravity), "{line}");
         assert!(cause.cites.contains(line), "{line} in {}", cause.cites);
     }
@@ -83,7 +86,7 @@ fn a_pull_failure_is_told_by_the_kubelets_words_not_by_the_back_off() {
         ("Warning Failed: Failed to pull image \"x\": not found", "IMAGE_NOT_FOUND"),
         ("Warning Failed: Failed to pull image \"x\": dial tcp: i/o timeout", "IMAGE_PULL_FAILED"),
     ] {
-        let cause = Cause::of(&waiting("ImagePullBackOff", event)).unwrap();
+        let cause = Cause::of(&waiting("ImagePullBackOff", event), SUBJECT).unwrap();
         assert_eq!(cause.code, code, "{event}");
         assert!(cause.cites.contains(event), "{}", cause.cites);
     }
@@ -112,13 +115,137 @@ fn the_schedulers_histogram_is_classified() {
         ("2 node(s) didn't match pod topology spread constraints", "TOPOLOGY_SPREAD", Gravity::Error),
         ("2 node(s) are on strike", "UNSCHEDULABLE", Gravity::Error),
     ] {
-        let cause = Cause::of(&scheduler(parts)).unwrap();
+        let cause = Cause::of(&scheduler(parts), SUBJECT).unwrap();
         assert_eq!((cause.code, cause.gravity), (code, gravity), "{parts}");
         assert!(cause.cites.contains(parts), "{}", cause.cites);
     }
 }
 
 #[test]
+fn what_tools_say_is_classified() {
+    for (words, code, gravity) in [
+        (
+            "NodeCreationFailure: Instances failed to join the kubernetes cluster",
+            "NODES_NEVER_JOINED",
+            Gravity::Blocked,
+        ),
+        (
+            "AsgInstanceLaunchFailures: You have requested more vCPU capacity than your current limit",
+            "CAPACITY_EXHAUSTED",
+            Gravity::Blocked,
+        ),
+        (
+            "timed out waiting for addon \"coredns\" to become active, status: \"DEGRADED\"",
+            "ADDON_DEGRADED",
+            Gravity::Blocked,
+        ),
+        ("InsufficientNumberOfReplicas: the add-on is unhealthy", "ADDON_DEGRADED", Gravity::Blocked),
+        (
+            "Error: could not login to OCI registry \"public.ecr.aws\": 403 Forbidden",
+            "REGISTRY_LOGIN_REFUSED",
+            Gravity::Error,
+        ),
+        (
+            "Error: unexpected status from HEAD request to https://public.ecr.aws/v2/karpenter/karpenter/manifests/1.8.3: 400 Bad Request",
+            "REGISTRY_TOKEN_REFUSED",
+            Gravity::Error,
+        ),
+        (
+            "Error: public.ecr.aws/karpenter/karpenter:9.9.9: not found",
+            "CHART_VERSION_MISSING",
+            Gravity::Error,
+        ),
+        (
+            "Error: public.ecr.aws/karpenter/karpenter:v1.8.3: not found",
+            "CHART_VERSION_PREFIXED",
+            Gravity::Error,
+        ),
+        (
+            "Error: execution error at (karpenter/templates/deployment.yaml:1:4): a valid settings.clusterName is required",
+            "CLUSTER_NAME_EMPTY",
+            Gravity::Error,
+        ),
+        (
+            "Error: Unable to continue with install: CustomResourceDefinition \"nodepools.karpenter.sh\" in namespace \"\" exists and cannot be imported into the current release: invalid ownership metadata; label validation error: missing key \"app.kubernetes.io/managed-by\": must be set to \"Helm\"",
+            "CRDS_UNOWNED",
+            Gravity::Error,
+        ),
+        (
+            "Error: Unable to continue with install: Service \"web\" in namespace \"shop\" exists and cannot be imported into the current release: invalid ownership metadata",
+            "OBJECT_UNOWNED",
+            Gravity::Error,
+        ),
+        (
+            "Error: UPGRADE FAILED: another operation (install/upgrade/rollback) is in progress",
+            "RELEASE_LOCKED",
+            Gravity::Error,
+        ),
+        (
+            "Internal error occurred: failed calling webhook \"x.example.com\": no endpoints available",
+            "WEBHOOK_UNREACHABLE",
+            Gravity::Error,
+        ),
+        ("pods \"web-1\" is forbidden: exceeded quota: small", "QUOTA_EXCEEDED", Gravity::Error),
+    ] {
+        let symptoms = Symptoms { words: vec![words.into()], ..Symptoms::default() };
+        let cause = Cause::of(&symptoms, SUBJECT).unwrap();
+        assert_eq!((cause.code, cause.gravity, cause.cites.as_str()), (code, gravity, words));
+    }
+    for words in ["Error: release: not found", "Error: something else", ""] {
+        let symptoms = Symptoms { words: vec![words.into()], ..Symptoms::default() };
+        assert!(Cause::of(&symptoms, SUBJECT).is_none(), "{words}");
+    }
+}
+
+#[test]
+fn of_several_causes_the_one_that_stops_the_others_comes_first_and_none_is_lost() {
+    let mut symptoms = said("AccessDeniedException: not authorized to perform: sqs:GetQueueUrl");
+    symptoms.said.push("AWS.SimpleQueueService.NonExistentQueue: no such queue".into());
+    symptoms
+        .said
+        .push("Post \"https://sts.eu-west-1.amazonaws.com/\": dial tcp 1.2.3.4:443: i/o timeout".into());
+    let codes: Vec<&str> = Cause::all(&symptoms, SUBJECT).iter().map(|it| it.code).collect();
+    assert_eq!(codes, ["IAM_DENIED", "AWS_UNREACHABLE", "INTERRUPTION_QUEUE_MISSING"]);
+}
+
+#[test]
+fn one_line_of_words_makes_one_cause() {
+    let line = "operation error STS: AssumeRoleWithWebIdentity, 403, api error AccessDenied: not authorized";
+    let codes: Vec<&str> = Cause::all(&said(line), SUBJECT).iter().map(|it| it.code).collect();
+    assert_eq!(codes, ["OIDC_TRUST_WRONG"]);
+}
+
+#[test]
+fn what_no_row_knows_is_quoted_and_said_to_be_unrecognised() {
+    let cause = Cause::of(&said("the flux capacitor is not charged"), SUBJECT).unwrap();
+    assert!(!cause.recognised && cause.cites.contains("flux capacitor"));
+    assert!(Cause::of(&said("panic: ec2imds: GetRegion"), SUBJECT).unwrap().recognised);
+}
+
+#[test]
+fn commands_name_what_was_looked_at() {
+    let subject = Subject { release: "web", namespace: "shop", selector: "app=web" };
+    let cause = Cause::of(&said("no idea"), subject).unwrap();
+    assert_eq!(cause.commands[0], "kubectl -n shop logs -l app=web --tail=50");
+    let left: Vec<&str> = TABLE
+        .iter()
+        .flat_map(|row| row.commands.iter().copied().chain([row.remediation]))
+        .filter(|text| filled(text, subject).contains(['{', '}']))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn names_are_unique_and_every_row_says_what_to_do() {
+    let mut codes: Vec<&str> = TABLE.iter().map(|row| row.code).collect();
+    assert!(TABLE.iter().all(|row| !row.remediation.is_empty() && !row.commands.is_empty()));
+    codes.sort_unstable();
+    codes.dedup();
+    assert_eq!(codes.len(), TABLE.len());
+    assert!(UNRECOGNISED.iter().chain(&SYMPTOMS).all(|code| codes.contains(code)));
+}
+
+#[test]
 fn a_pod_of_which_nothing_is_known_has_no_cause() {
-    assert!(Cause::of(&Symptoms::default()).is_none());
+    assert!(Cause::of(&Symptoms::default(), SUBJECT).is_none());
 }

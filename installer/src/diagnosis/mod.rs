@@ -3,7 +3,8 @@
 mod causes;
 mod pods;
 mod scheduler;
+mod table;
 
-pub use causes::{Cause, Gravity, Symptoms, node_cause};
+pub use causes::{Cause, Gravity, Subject, Symptoms, node_cause};
 pub use pods::{Diagnosis, unready};
 pub use scheduler::{Reason, Scheduling};

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Event, Pod};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::causes::{Cause, Gravity, Symptoms};
+use super::causes::{Cause, Gravity, Subject, Symptoms};
 use super::scheduler::{Reason, Scheduling};
 use crate::cluster::Cluster;
 use crate::platform::Nodes;
@@ -22,7 +22,8 @@ const LOG_LINES: &str = "20";
 pub struct Diagnosis {
     /// For the evidence.
     pub reports: Vec<PodReport>,
-    causes: Vec<(String, Cause)>,
+    /// Each with the pod that showed it; `None` for what was said about the whole.
+    causes: Vec<(Option<String>, Cause)>,
 }
 
 /// Whether a pod is Pending, has a waiting container, or is not Ready. Pods that have done their work or
@@ -42,16 +43,23 @@ pub fn unready(pod: &Pod) -> bool {
 impl Diagnosis {
     /// Looks at every pod that is not Ready. What cannot be read is left out of the evidence; it never
     /// hides what was already known.
-    pub async fn of(cluster: &Cluster<'_>, namespace: &str, pods: &[Pod], nodes: &Nodes) -> Self {
+    pub async fn of(cluster: &Cluster<'_>, subject: Subject<'_>, pods: &[Pod], nodes: &Nodes) -> Self {
         let mut diagnosis = Self::default();
         for pod in pods.iter().filter(|pod| unready(pod)) {
-            let (report, cause) = examine(cluster, namespace, pod, nodes).await;
-            if let Some(cause) = cause {
-                diagnosis.causes.push((report.name.clone(), cause));
-            }
+            let (report, causes) = examine(cluster, subject, pod, nodes).await;
+            diagnosis.causes.extend(causes.into_iter().map(|cause| (Some(report.name.clone()), cause)));
             diagnosis.reports.push(report);
         }
         diagnosis
+    }
+
+    /// Adds what a tool or a controller said about the whole; `true` when it was recognised.
+    pub fn heed(&mut self, words: &str, subject: Subject<'_>) -> bool {
+        let words = words.split("; ").flat_map(str::lines).map(str::to_owned).collect();
+        let causes = Cause::all(&Symptoms { words, ..Symptoms::default() }, subject);
+        let recognised = !causes.is_empty();
+        self.causes.extend(causes.into_iter().map(|cause| (None, cause)));
+        recognised
     }
 
     /// The most telling cause.
@@ -66,22 +74,27 @@ impl Diagnosis {
         self.primary().is_some_and(|cause| cause.gravity == Gravity::Blocked)
     }
 
-    /// Every cause with its pods and the cluster's words, the most telling first.
+    /// Every cause with its pods and the cluster's words, the most telling first. What no row of the table
+    /// knows is quoted and said to be unrecognised.
     #[must_use]
     pub fn explain(&self) -> Option<String> {
         let mut grouped: BTreeMap<(usize, &str), (&Cause, Vec<&str>)> = BTreeMap::new();
         for (pod, cause) in &self.causes {
-            grouped
-                .entry((cause.rank, cause.cites.as_str()))
-                .or_insert_with(|| (cause, Vec::new()))
-                .1
-                .push(pod);
+            let (_, pods) =
+                grouped.entry((cause.rank, cause.cites.as_str())).or_insert_with(|| (cause, Vec::new()));
+            pods.extend(pod.as_deref());
         }
         let parts: Vec<String> = grouped
             .values()
             .map(|(cause, pods)| {
-                let which = if pods.len() == 1 { "pod" } else { "pods" };
-                format!("{which} {}: {} ({}): {}", pods.join(", "), cause.meaning, cause.code, cause.cites)
+                let Cause { meaning, code, cites, .. } = cause;
+                let unrecognised = if cause.recognised { "" } else { ", for a reason that is unrecognised" };
+                match pods.len() {
+                    // The words themselves stand before this.
+                    0 => format!("{meaning} ({code})"),
+                    1 => format!("pod {}: {meaning}{unrecognised} ({code}): {cites}", pods[0]),
+                    _ => format!("pods {}: {meaning}{unrecognised} ({code}): {cites}", pods.join(", ")),
+                }
             })
             .collect();
         (!parts.is_empty()).then(|| parts.join("; "))
@@ -90,10 +103,11 @@ impl Diagnosis {
 
 async fn examine(
     cluster: &Cluster<'_>,
-    namespace: &str,
+    subject: Subject<'_>,
     pod: &Pod,
     nodes: &Nodes,
-) -> (PodReport, Option<Cause>) {
+) -> (PodReport, Vec<Cause>) {
+    let namespace = subject.namespace;
     let name = pod.metadata.name.clone().unwrap_or_default();
     let status = pod.status.as_ref();
     let containers = containers(pod);
@@ -120,8 +134,9 @@ async fn examine(
             let parts = [status.reason.as_deref(), status.message.as_deref()];
             parts.into_iter().flatten().collect::<Vec<_>>().join(": ")
         }),
+        words: Vec::new(),
     };
-    let cause = Cause::of(&symptoms);
+    let causes = Cause::all(&symptoms, subject);
     let report = PodReport {
         name,
         phase: status.and_then(|status| status.phase.clone()).unwrap_or_else(|| "Unknown".into()),
@@ -129,9 +144,9 @@ async fn examine(
         events,
         containers,
         log_tail: log,
-        cause: cause.as_ref().map(|cause| cause.code.to_owned()),
+        cause: causes.first().map(|cause| cause.code.to_owned()),
     };
-    (report, cause)
+    (report, causes)
 }
 
 fn containers(pod: &Pod) -> Vec<Container> {

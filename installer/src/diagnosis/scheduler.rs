@@ -54,15 +54,22 @@ impl Scheduling {
         let at = message.find(marker)?;
         let counts = message[..at].rsplit(char::is_whitespace).next()?;
         let (available, total) = counts.split_once('/')?;
+        let total: u32 = total.parse().ok()?;
         let rest = message[at + marker.len()..].trim_start_matches([':', ' ']);
         let reasons = parts(without_preemption(rest))
             .into_iter()
-            .filter_map(|part| {
-                let (count, text) = part.trim().split_once(' ')?;
-                Some((count.parse().ok()?, Reason::of(text)))
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .map(|part| {
+                let counted =
+                    part.split_once(' ').and_then(|(count, text)| Some((count.parse().ok()?, text)));
+                // A reason that lies in the pod itself, such as a claim that is not there, is said once and
+                // not counted: it rules out every node.
+                let (count, text) = counted.unwrap_or((total, part));
+                (count, Reason::of(text))
             })
             .collect();
-        Some(Self { available: available.parse().ok()?, total: total.parse().ok()?, reasons })
+        Some(Self { available: available.parse().ok()?, total, reasons })
     }
 
     /// The reasons of a kind, with the nodes that they rule out.
@@ -93,20 +100,27 @@ impl Reason {
         } else if has("taint") {
             let named = text.find('{').zip(text.rfind('}')).filter(|(open, close)| open < close);
             Self::Taint(named.map(|(open, close)| text[open + 1..close].trim().to_owned()))
+        // Volumes first: theirs is a "volume node affinity conflict", too.
+        } else if has("volume") || has("pvc(s)") || has("free storage") {
+            Self::Volume
         } else if has("anti-affinity") || has("antiaffinity") {
             Self::AntiAffinity
         } else if has("pod affinity") || has("interpodaffinity") {
             Self::PodAffinity
         } else if has("topology spread") || has("podtopologyspread") {
             Self::TopologySpread
-        } else if has("node affinity") || has("nodeaffinity") || has("node selector") {
+        } else if has("node affinity")
+            || has("nodeaffinity")
+            || has("node selector")
+            || has("requested node name")
+            || has("[nodename]")
+        {
             Self::NodeAffinity
         } else if has("unschedulable") {
+            // Also "node(s) didn't satisfy plugin(s) [NodeUnschedulable]".
             Self::Cordoned
         } else if has("free ports") || has("nodeports") {
             Self::HostPorts
-        } else if has("volume") || has("persistentvolume") {
-            Self::Volume
         } else {
             Self::Other(text.to_owned())
         }
@@ -203,6 +217,73 @@ mod tests {
             );
             assert_eq!(reasons(&message), vec![(3, reason)], "{message}");
         }
+    }
+
+    /// Whole messages as each release words them: taints and the preemption part have changed most.
+    #[test]
+    fn every_release_from_1_28_to_1_37_is_read() {
+        let named = |part: &str| vec![(1, Reason::Insufficient("cpu".into())), (2, taint(part))];
+        let unnamed = vec![(1, Reason::Insufficient("cpu".into())), (2, Reason::Taint(None))];
+        let old = "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint {dedicated: gpu}. \
+                   preemption: 0/3 nodes are available: 1 No preemption victims found for incoming pod, 2 \
+                   Preemption is not helpful for scheduling..";
+        let dotted = old.trim_end_matches("..").to_owned() + ".";
+        let claims = dotted.replace("preemption:", "no new claims to deallocate, preemption:");
+        let never = "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint {dedicated: \
+                     gpu}. preemption: not eligible due to preemptionPolicy=Never.";
+        for (release, message, expected) in [
+            ("1.28", old, named("dedicated: gpu")),
+            ("1.29", old, named("dedicated: gpu")),
+            ("1.30", dotted.as_str(), named("dedicated: gpu")),
+            ("1.31", dotted.as_str(), named("dedicated: gpu")),
+            ("1.32", never, named("dedicated: gpu")),
+            ("1.33", claims.as_str(), named("dedicated: gpu")),
+            ("1.34", claims.as_str(), named("dedicated: gpu")),
+            (
+                "1.35",
+                "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint(s). no new claims \
+                 to deallocate, preemption: 0/3 nodes are available: 1 No preemption victims found for incoming \
+                 pod, 2 Preemption is not helpful for scheduling.",
+                unnamed.clone(),
+            ),
+            (
+                "1.36",
+                "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint(s). preemption: 0/3 \
+                 nodes are available: 3 Preemption is not helpful for scheduling.",
+                unnamed.clone(),
+            ),
+            (
+                "1.37",
+                "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) didn't satisfy plugin(s) \
+                 [TaintToleration]. no new claims to deallocate, preemption: 0/3 nodes are available: 3 \
+                 Preemption is not helpful for scheduling.",
+                unnamed,
+            ),
+        ] {
+            assert_eq!(reasons(message), expected, "{release}");
+        }
+    }
+
+    #[test]
+    fn what_rules_out_every_node_at_once_is_not_counted_and_still_read() {
+        for part in [
+            "pod has unbound immediate PersistentVolumeClaims",
+            "persistentvolumeclaim \"data-db-0\" not found",
+            "2 node(s) had volume node affinity conflict",
+            "2 node(s) didn't find available persistent volumes to bind",
+            "2 node(s) exceed max volume count",
+            "2 node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)",
+        ] {
+            let message = format!(
+                "0/2 nodes are available: {part}. preemption: 0/2 nodes are available: 2 Preemption is not \
+                 helpful for scheduling."
+            );
+            assert_eq!(reasons(&message), vec![(2, Reason::Volume)], "{message}");
+        }
+        assert_eq!(
+            reasons("0/2 nodes are available: 2 node(s) didn't match the requested node name."),
+            vec![(2, Reason::NodeAffinity)]
+        );
     }
 
     #[test]

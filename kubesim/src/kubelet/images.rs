@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::locked;
+use crate::store::{GroupResource, Store};
 
 /// What a container does with its life.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +36,16 @@ pub enum Behaviour {
         /// What the container runtime says.
         error: String,
     },
+    /// Runs while the cluster has an object without a namespace, such as a custom resource definition that
+    /// the program is written for; behaves otherwise while it has not.
+    Needs {
+        /// Plural resource, with its group after a dot.
+        resource: String,
+        /// Name of the object.
+        name: String,
+        /// What it does without the object.
+        otherwise: Box<Behaviour>,
+    },
 }
 
 #[derive(Default)]
@@ -45,15 +56,16 @@ struct Table {
 }
 
 /// Behaviours by image. Cloning shares it; a change takes effect at once, also for what runs.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Images {
     table: Arc<Mutex<Table>>,
     wake: Arc<Notify>,
+    store: Store,
 }
 
 impl Images {
-    pub(crate) fn new(wake: Arc<Notify>) -> Self {
-        Self { table: Arc::default(), wake }
+    pub(crate) fn new(wake: Arc<Notify>, store: Store) -> Self {
+        Self { table: Arc::default(), wake, store }
     }
 
     /// From now on containers whose image reference contains `part` behave so.
@@ -72,12 +84,21 @@ impl Images {
         self.wake.notify_one();
     }
 
-    /// What a container of this image does; [`Behaviour::Runs`] unless said otherwise.
+    /// What a container of this image does at this moment; [`Behaviour::Runs`] unless said otherwise.
     #[must_use]
     pub fn get(&self, image: &str) -> Behaviour {
         let table = locked(&self.table);
         let found = table.behaviours.iter().rev().find(|(part, _)| image.contains(part.as_str()));
-        found.map_or(Behaviour::Runs, |(_, behaviour)| behaviour.clone())
+        let behaviour = found.map_or(Behaviour::Runs, |(_, behaviour)| behaviour.clone());
+        drop(table);
+        match behaviour {
+            Behaviour::Needs { resource, name, otherwise } => {
+                let (plural, group) = resource.split_once('.').unwrap_or((&resource, ""));
+                let there = self.store.get(&GroupResource::new(group, plural), "", &name).is_some();
+                if there { Behaviour::Runs } else { *otherwise }
+            }
+            plain => plain,
+        }
     }
 
     /// What a container whose image reference contains `part` writes when it starts.

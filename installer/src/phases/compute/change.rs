@@ -179,15 +179,16 @@ impl Compute<'_, '_> {
     /// The blockers of a change that failed: Helm's words, and what the cluster says about the reason.
     async fn explain_failure(&mut self, change: Change, words: &str) -> Vec<Blocker> {
         let mut blocker = self.change_failed(change, words);
-        let findings = match self.look_at_controller().await {
+        let findings = match self.look_at_controller(Some(words)).await {
             Ok(findings) => findings,
             Err(error) => {
                 // The first error stays the first; this one says why there is no more to say.
                 return vec![blocker, error.blocker(Some(&self.cluster.connection.server))];
             }
         };
-        if let Some(why) = &findings.why {
-            blocker.message.push_str(&format!("; {why}"));
+        match &findings.why {
+            Some(why) => blocker.message.push_str(&format!("; {why}")),
+            None => blocker.message.push_str("; the reason is unrecognised: these are its own words"),
         }
         findings.complete(blocker)
     }

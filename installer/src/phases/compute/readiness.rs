@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::Compute;
 use crate::cluster::ReadError;
-use crate::diagnosis::{Diagnosis, unready};
+use crate::diagnosis::{Diagnosis, Subject, unready};
 use crate::duration;
 use crate::platform::PlatformHealth;
 use crate::result::{Blocker, Code, Controller};
@@ -84,17 +84,17 @@ impl Findings {
         let mut blockers = Vec::new();
         if let Some(cause) = self.diagnosis.primary() {
             blocker.cause = Some(cause.code.to_owned());
-            blocker.remediation = cause.remediation.to_owned();
-            blocker.commands.splice(0..0, cause.commands.iter().map(|&command| command.to_owned()));
+            blocker.remediation.clone_from(&cause.remediation);
+            blocker.commands.splice(0..0, cause.commands.iter().cloned());
             if self.diagnosis.blocked() {
                 blockers.push(
                     Blocker::new(
                         Code::Phase1Incomplete,
                         format!("the foundation phase is not complete: {}: {}", cause.meaning, cause.cites),
-                        cause.remediation,
+                        cause.remediation.clone(),
                     )
                     .cause(Some(cause.code))
-                    .commands(cause.commands.iter().copied()),
+                    .commands(cause.commands.iter().cloned()),
                 );
             }
         }
@@ -107,6 +107,11 @@ impl Findings {
 }
 
 impl Compute<'_, '_> {
+    /// What is looked at when the controller is not Ready.
+    pub(super) fn subject<'s>(&'s self, namespace: &'s str) -> Subject<'s> {
+        Subject { release: &self.run.settings.karpenter.release, namespace, selector: LABEL }
+    }
+
     /// Waits for the controller to be Ready and to stay so.
     pub(super) async fn become_ready(&mut self) -> Result<(), Vec<Blocker>> {
         self.judge_controller(self.run.settings.limits.ready_timeout).await
@@ -173,7 +178,7 @@ impl Compute<'_, '_> {
             format!("kubectl -n {namespace} get deployments,pods -l {LABEL}"),
             format!("kubectl -n {namespace} describe pods -l {LABEL}"),
         ]);
-        let findings = match self.look_at_controller().await {
+        let findings = match self.look_at_controller(None).await {
             Ok(findings) => findings,
             Err(error) => {
                 self.run.fail("controller", &blocker.message);
@@ -275,7 +280,8 @@ impl Compute<'_, '_> {
         // A Ready Deployment may have remains of evicted pods about; they are not pending.
         let pods: Vec<Pod> = pods.iter().filter(|pod| !failed(pod)).cloned().collect();
         let namespace = self.helm.namespace.clone();
-        let diagnosis = Diagnosis::of(self.cluster, &namespace, &pods, &self.nodes).await;
+        let subject = self.subject(&namespace);
+        let diagnosis = Diagnosis::of(self.cluster, subject, &pods, &self.nodes).await;
         self.evidence.karpenter.pending_pods = Some(diagnosis.reports);
     }
 
@@ -286,21 +292,28 @@ impl Compute<'_, '_> {
     }
 
     /// Reads everything that may say why the controller is not Ready.
-    pub(super) async fn look_at_controller(&mut self) -> Result<Findings, ReadError> {
+    pub(super) async fn look_at_controller(&mut self, said: Option<&str>) -> Result<Findings, ReadError> {
         let path = format!("/apis/apps/v1/namespaces/{}/deployments", self.helm.namespace);
         self.watch_controller(Duration::ZERO, |_| None).await?;
         let pods = self.pods().await?;
         let namespace = self.helm.namespace.clone();
-        let diagnosis = Diagnosis::of(self.cluster, &namespace, &pods, &self.nodes).await;
+        let subject = self.subject(&namespace);
+        let diagnosis = Diagnosis::of(self.cluster, subject, &pods, &self.nodes).await;
         self.evidence.karpenter.pending_pods = Some(diagnosis.reports.clone());
-        let mut why = diagnosis.explain();
-        if why.is_none() && !pods.iter().any(unready) {
+        let mut diagnosis = diagnosis;
+        let mut own_words = None;
+        if !pods.iter().any(unready) {
             let name = self.evidence.karpenter.controller.as_ref().map(|it| it.name.clone());
             if let Some(name) = name {
                 let deployment = self.cluster.get("read the controller", &format!("{path}/{name}")).await?;
-                why = deployment.as_ref().and_then(no_pods);
+                own_words = deployment.as_ref().and_then(no_pods);
             }
         }
+        for words in said.into_iter().chain(own_words.as_deref()) {
+            diagnosis.heed(words, self.subject(&namespace));
+        }
+        let why = [own_words, diagnosis.explain()].into_iter().flatten().collect::<Vec<_>>().join("; ");
+        let why = (!why.is_empty()).then_some(why);
         // The platform may have changed since the gate; it is cheap to look again, and a failure to do
         // so takes nothing away from what is known.
         let platform = PlatformHealth::read(self.cluster).await.ok();
