@@ -44,6 +44,15 @@ Examples:
     Prove(ProveArgs),
     /// Bring up an embedded cluster to poke at, or clear what dead runs left.
     Cluster(ClusterArgs),
+    /// Find the real control plane and tools, or build them with Go.
+    #[command(after_help = "\
+Examples:
+  cargo xtask assets                                 kube-apiserver, controllers, scheduler and etcd
+  cargo xtask assets --kubernetes 1.36 --kubectl     of that version, with its kubectl
+  eval \"$(cargo xtask assets --export --helm3)\"      for tests and other tools
+
+Looked for in KUBEBUILDER_ASSETS, on PATH and in the cache (SEATRIAL_CACHE_DIR), in this order.")]
+    Assets(AssetsArgs),
     /// Write the JSON Schemas of scenario files and results.
     Schema(SchemaArgs),
     /// Run every test of the workspace.
@@ -166,6 +175,37 @@ pub(crate) struct UpArgs {
     /// Seed of everything that is random.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct AssetsArgs {
+    /// Minor version of Kubernetes; that of KUBEBUILDER_ASSETS, else the newest, when not given.
+    #[arg(long, value_name = "MINOR")]
+    pub(crate) kubernetes: Option<assets::Minor>,
+    /// Also kubectl, of the same version.
+    #[arg(long)]
+    pub(crate) kubectl: bool,
+    /// Also Helm 3.
+    #[arg(long)]
+    pub(crate) helm3: bool,
+    /// Also Helm 4.
+    #[arg(long)]
+    pub(crate) helm4: bool,
+    /// Also kind.
+    #[arg(long)]
+    pub(crate) kind: bool,
+    /// Only the tools that were named, no control plane.
+    #[arg(long)]
+    pub(crate) no_control_plane: bool,
+    /// Only look; what is nowhere is an error.
+    #[arg(long)]
+    pub(crate) no_build: bool,
+    /// Print exports for a shell to evaluate.
+    #[arg(long, conflicts_with = "format")]
+    pub(crate) export: bool,
+    /// How the paths are written.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub(crate) format: Format,
 }
 
 #[derive(Args, Debug)]

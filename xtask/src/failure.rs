@@ -47,6 +47,12 @@ impl Failure {
     }
 }
 
+impl From<assets::Error> for Failure {
+    fn from(error: assets::Error) -> Self {
+        Self::new(ExitCode::Prerequisite, &error).hint(error.hint())
+    }
+}
+
 impl From<CatalogueError> for Failure {
     fn from(error: CatalogueError) -> Self {
         let exit = if error.nothing_selected() { ExitCode::NothingSelected } else { ExitCode::Usage };

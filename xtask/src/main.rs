@@ -1,6 +1,7 @@
 //! The command line of the project: parse, call the harness, map to an exit code.
 
 mod args;
+mod assets;
 mod bench;
 mod build;
 mod cluster;
@@ -37,6 +38,7 @@ fn run(command: Command) -> Result<harness::verdict::ExitCode, Failure> {
         Command::List(args) => list::run(&args),
         Command::Prove(args) => prove::run(&args),
         Command::Cluster(args) => cluster::run(&args),
+        Command::Assets(args) => assets::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Bench(args) => bench::run(&args),
