@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::log::{Event, Level, Log};
 use crate::redact::Redactor;
 use crate::result::{Blocker, Retry, Telemetry};
-use crate::retry::{Attempts, RetryPolicy, Retryable};
+use crate::retry::{Attempts, Circuits, RetryPolicy, Retryable, Target};
 use crate::seams::{Clock, Connect, ToolCall, ToolError, ToolOutput, ToolRunner};
 use crate::settings::Settings;
 use crate::stop::Stop;
@@ -44,6 +44,7 @@ pub struct Run<'a> {
 
 struct Book {
     rng: fastrand::Rng,
+    circuits: Circuits,
     retries: Vec<Retry>,
     telemetry: Telemetry,
 }
@@ -54,6 +55,7 @@ impl<'a> Run<'a> {
     pub fn new(ctx: &'a Context, settings: &'a Settings) -> Self {
         let book = Book {
             rng: fastrand::Rng::with_seed(settings.seed),
+            circuits: Circuits::default(),
             retries: Vec::new(),
             telemetry: Telemetry::default(),
         };
@@ -84,6 +86,7 @@ impl<'a> Run<'a> {
         let mut telemetry = book.telemetry.clone();
         telemetry.duration_ms = millis(self.ctx.clock.elapsed());
         telemetry.retries = u32::try_from(book.retries.len()).unwrap_or(u32::MAX);
+        telemetry.circuits_opened = book.circuits.opened();
         (book.retries.clone(), telemetry)
     }
 
@@ -121,12 +124,12 @@ impl<'a> Run<'a> {
 
     /// Attempts at one operation, under the run's policy.
     #[must_use]
-    pub fn attempts(&self) -> Attempts {
-        Attempts::new(RetryPolicy::with_budget(self.settings.limits.retry_budget))
+    pub fn attempts(&self, target: Target) -> Attempts {
+        Attempts::new(target, RetryPolicy::with_budget(self.settings.limits.retry_budget))
     }
 
     /// An attempt at `operation` failed for a passing reason: waits before the next one and notes it.
-    /// `false` when the budget is spent or the run is ending.
+    /// `false` when the budget is spent, the target was given up on before, or the run is ending.
     pub async fn backoff(
         &self,
         attempts: &mut Attempts,
@@ -135,28 +138,57 @@ impl<'a> Run<'a> {
         asked: Option<Duration>,
     ) -> bool {
         let now = self.ctx.clock.elapsed();
-        let delay = {
+        let target = attempts.target();
+        let granted = {
             let mut book = self.book();
-            let Some(delay) = attempts.after_failure(now, asked, &mut book.rng) else {
-                return false;
-            };
-            book.retries.push(Retry {
-                operation: operation.to_owned(),
-                attempt: attempts.retries(),
-                error: error.to_owned(),
-                delay_ms: millis(delay),
-                at_ms: millis(now),
-            });
-            delay
+            let Book { rng, circuits, retries, .. } = &mut *book;
+            if let Some(wait) = asked {
+                circuits.asked(target, now, wait);
+            }
+            let delay = if circuits.open(target) { None } else { attempts.after_failure(now, asked, rng) };
+            match delay {
+                Some(delay) => {
+                    retries.push(Retry {
+                        target,
+                        operation: operation.to_owned(),
+                        attempt: attempts.retries(),
+                        error: error.to_owned(),
+                        delay_ms: millis(delay),
+                        at_ms: millis(now),
+                    });
+                    Ok(delay)
+                }
+                None => Err(circuits.gave_up(target)),
+            }
         };
-        self.warn("retry", format!("{operation}: {error}; trying again in {delay:.1?}"));
-        self.sleep(delay).await.is_ok()
+        match granted {
+            Ok(delay) => {
+                self.warn("retry", format!("{operation}: {error}; trying again in {delay:.1?}"));
+                self.sleep(delay).await.is_ok()
+            }
+            Err(just_opened) => {
+                if just_opened {
+                    let name = target.name();
+                    self.warn(
+                        "retry",
+                        format!("{operation}: {error}; {name} is not retried until it answers"),
+                    );
+                }
+                false
+            }
+        }
+    }
+
+    /// The target of an operation has answered.
+    pub fn answered(&self, target: Target) {
+        self.book().circuits.answered(target);
     }
 
     /// Notes a retry that needs no delay.
-    pub fn retried(&self, operation: &str, error: &str) {
+    pub fn retried(&self, target: Target, operation: &str, error: &str) {
         let at_ms = millis(self.ctx.clock.elapsed());
         self.book().retries.push(Retry {
+            target,
             operation: operation.to_owned(),
             attempt: 1,
             error: error.to_owned(),
@@ -174,19 +206,37 @@ impl<'a> Run<'a> {
         E: Retryable + std::fmt::Display,
         F: Future<Output = Result<T, E>>,
     {
-        let mut attempts = self.attempts();
+        let mut attempts = self.attempts(E::TARGET);
+        self.patience::<E>(operation).await?;
         loop {
             let error = match attempt().await {
-                Ok(value) => return Ok(value),
+                Ok(value) => {
+                    self.answered(E::TARGET);
+                    return Ok(value);
+                }
                 Err(error) => error,
             };
             let Some(asked) = error.transient() else {
+                self.answered(E::TARGET);
                 return Err(error);
             };
             if !self.backoff(&mut attempts, operation, &error.to_string(), asked).await {
                 return Err(error);
             }
         }
+    }
+
+    /// Waits as long as the target has asked every caller to; longer than the budget is not waited for.
+    async fn patience<E: Retryable>(&self, operation: &str) -> Result<(), E> {
+        let wait = self.book().circuits.wait(E::TARGET, self.ctx.clock.elapsed());
+        if wait > self.settings.limits.retry_budget {
+            return Err(E::withheld(operation, wait));
+        }
+        if !wait.is_zero() {
+            // Whoever ends the run meanwhile is noticed by the attempt that follows.
+            let _ = self.sleep(wait).await;
+        }
+        Ok(())
     }
 
     /// Runs a tool once. The runner's promise to come back after the timeout or the stop is enforced.

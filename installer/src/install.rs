@@ -1,8 +1,9 @@
 //! The commands, from phases to an outcome.
 
-use std::pin::pin;
+use std::time::Duration;
 
 use crate::context::{Context, Run};
+use crate::phases::compute::Ended;
 use crate::phases::{Phase, compute, core, foundation, storage};
 use crate::result::{
     Blocker, Code, Evidence, Forced, Outcome, Phase1, Phase2, Phase3, RunResult, SCHEMA_VERSION, derive,
@@ -87,16 +88,30 @@ pub fn usage(ctx: &Context, message: &str, remediation: &str) -> Outcome {
     close(&run, Report { blockers, ..Report::default() })
 }
 
-/// Lets `work` go on until the deadline; then it is told to stop, and still comes to its own end.
+/// Lets `work` go on until the run's deadline; then it is told to stop, and still comes to its own end.
 async fn within_deadline<T>(run: &Run<'_>, work: impl Future<Output = T>) -> T {
-    let mut work = pin!(work);
     let left = run.settings.limits.deadline.saturating_sub(run.ctx.clock.elapsed());
+    until(run, Some(left), StopReason::Deadline, work).await
+}
+
+/// The same for a limit of any kind: deadlines nest, and the reason says which one passed first.
+async fn until<T>(
+    run: &Run<'_>,
+    limit: Option<Duration>,
+    reason: StopReason,
+    work: impl Future<Output = T>,
+) -> T {
+    let Some(limit) = limit else {
+        return Box::pin(work).await;
+    };
+    // On the heap: a phase is deep, and would otherwise lie in every future above it once more.
+    let mut work = Box::pin(work);
     tokio::select! {
         biased;
         done = &mut work => return done,
-        () = run.ctx.clock.sleep(left) => run.ctx.stop.trigger(StopReason::Deadline),
+        () = run.ctx.clock.sleep(limit) => run.ctx.stop.trigger(reason),
     }
-    run.fail("deadline", "EKS_INSTALLER_DEADLINE has passed; stopping");
+    run.fail("deadline", Blocker::stopped(reason).message);
     work.await
 }
 
@@ -104,21 +119,9 @@ async fn run_phases(run: &Run<'_>, phases: &[Phase]) -> Report {
     let mut report = Report::default();
     for phase in phases {
         report.phase = Some(*phase);
-        let ended = match phase {
-            Phase::Foundation => {
-                let evidence = report.evidence.phase1.get_or_insert_with(Phase1::default);
-                foundation::run(run, evidence).await
-            }
-            Phase::Storage => {
-                let evidence = report.evidence.phase2.get_or_insert_with(Phase2::default);
-                storage::run(run, evidence).await
-            }
-            Phase::Compute => {
-                let evidence = report.evidence.phase3.get_or_insert_with(Phase3::default);
-                compute::run(run, evidence).await
-            }
-            Phase::Core => core::run(run, &mut report.evidence).await,
-        };
+        let limit = run.settings.limits.phase_deadline;
+        let work = run_phase(run, *phase, &mut report.evidence);
+        let ended = until(run, limit, StopReason::PhaseDeadline(*phase), work).await;
         report.blockers = ended.blockers;
         report.forced = report.forced.or(ended.forced);
         if !report.blockers.is_empty() {
@@ -127,6 +130,15 @@ async fn run_phases(run: &Run<'_>, phases: &[Phase]) -> Report {
     }
     report.remaining = phases.last().copied().and_then(Phase::successor);
     report
+}
+
+async fn run_phase(run: &Run<'_>, phase: Phase, evidence: &mut Evidence) -> Ended {
+    match phase {
+        Phase::Foundation => foundation::run(run, evidence.phase1.get_or_insert_with(Phase1::default)).await,
+        Phase::Storage => storage::run(run, evidence.phase2.get_or_insert_with(Phase2::default)).await,
+        Phase::Compute => compute::run(run, evidence.phase3.get_or_insert_with(Phase3::default)).await,
+        Phase::Core => core::run(run, evidence).await,
+    }
 }
 
 fn close(run: &Run<'_>, mut report: Report) -> Outcome {

@@ -205,6 +205,8 @@ pub struct Limits {
     pub retry_budget: Duration,
     /// How long the whole run may take.
     pub deadline: Duration,
+    /// How long one phase may take; only the run's deadline holds when absent.
+    pub phase_deadline: Option<Duration>,
     /// How long the controller must have been Ready without a break.
     pub stable_span: Duration,
     /// How long `eksctl create cluster` may take.
@@ -220,6 +222,7 @@ impl Default for Limits {
             api_timeout: Duration::from_secs(30),
             retry_budget: Duration::from_secs(60),
             deadline: Duration::from_secs(3600),
+            phase_deadline: None,
             stable_span: Duration::from_secs(2),
             create_timeout: Duration::from_secs(2400),
         }

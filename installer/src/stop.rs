@@ -1,4 +1,4 @@
-//! The one switch that ends a run early: a signal, or the deadline.
+//! The one switch that ends a run early: a signal, or a deadline, the run's or the phase's.
 //!
 //! Whoever waits for something outside waits for this too, so that a run unwinds with what it has
 //! found so far and still writes its result.
@@ -6,6 +6,8 @@
 use std::sync::Arc;
 
 use tokio::sync::watch;
+
+use crate::phases::Phase;
 
 /// Why a run ends early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +18,8 @@ pub enum StopReason {
     Terminated,
     /// `EKS_INSTALLER_DEADLINE` has passed.
     Deadline,
+    /// `EKS_INSTALLER_PHASE_DEADLINE` has passed since this phase began.
+    PhaseDeadline(Phase),
 }
 
 /// A switch that is thrown at most once; clones share it.

@@ -48,7 +48,20 @@ pub(super) fn cases() -> Vec<Case> {
                     limits: Limits { deadline: Duration::from_secs(120), ..Limits::default() },
                     ..Settings::default()
                 },
-                ..compute(stopped(1, Code::DeadlineExceeded)).with([never().throughout()])
+                ..compute(stopped(1, Code::DeadlineExceeded).because("RUN_DEADLINE"))
+                    .with([never().throughout()])
+            }],
+        ),
+        case(
+            "phase-deadline",
+            "The phase's own deadline passes first, while Helm waits",
+            vec![Run {
+                settings: Settings {
+                    limits: Limits { phase_deadline: Some(Duration::from_secs(90)), ..Limits::default() },
+                    ..Settings::default()
+                },
+                ..compute(stopped(1, Code::DeadlineExceeded).because("PHASE_DEADLINE"))
+                    .with([never().throughout()])
             }],
         ),
         case(

@@ -155,6 +155,7 @@ fn limits(env: &Environment<'_>, file: &Timeouts) -> Result<Limits, String> {
         retry_budget: env
             .duration("EKS_INSTALLER_RETRY_BUDGET", or(file.retry_budget, defaults.retry_budget))?,
         deadline: env.positive("EKS_INSTALLER_DEADLINE", or(file.deadline, defaults.deadline))?,
+        phase_deadline: env.limit("EKS_INSTALLER_PHASE_DEADLINE", file.phase_deadline)?,
         stable_span: env.duration("EKS_INSTALLER_STABLE_SPAN", or(file.stable_span, defaults.stable_span))?,
         create_timeout: env
             .positive("EKS_INSTALLER_CREATE_TIMEOUT", or(file.create, defaults.create_timeout))?,
@@ -186,6 +187,14 @@ impl Environment<'_> {
     fn duration(&self, name: &str, default: Duration) -> Result<Duration, String> {
         self.text(name)
             .map_or(Ok(default), |text| duration::parse(&text).map_err(|wrong| format!("{name}: {wrong}")))
+    }
+
+    /// A limit that there need not be.
+    fn limit(&self, name: &str, file: Option<Span>) -> Result<Option<Duration>, String> {
+        if self.text(name).is_none() {
+            return Ok(file.map(|span| span.0));
+        }
+        self.positive(name, Duration::MAX).map(Some)
     }
 
     fn positive(&self, name: &str, default: Duration) -> Result<Duration, String> {
@@ -223,6 +232,7 @@ mod tests {
             "EKS_INSTALLER_API_TIMEOUT",
             "EKS_INSTALLER_RETRY_BUDGET",
             "EKS_INSTALLER_DEADLINE",
+            "EKS_INSTALLER_PHASE_DEADLINE",
             "EKS_INSTALLER_STABLE_SPAN",
             "EKS_INSTALLER_KARPENTER_REPLICAS",
             "EKS_INSTALLER_SEED",

@@ -43,6 +43,11 @@ pub const VARIABLES: &[Variable] = &[
     variable("EKS_INSTALLER_RETRY_BUDGET", "60s", "how long one operation is retried; duration"),
     variable("EKS_INSTALLER_CREATE_TIMEOUT", "40m", "how long eksctl create cluster may take; duration"),
     variable("EKS_INSTALLER_DEADLINE", "1h", "how long the whole run may take; duration"),
+    variable(
+        "EKS_INSTALLER_PHASE_DEADLINE",
+        "the run's",
+        "how long one phase may take, within EKS_INSTALLER_DEADLINE; duration",
+    ),
     variable("EKS_INSTALLER_SEED", "from the clock", "seed of the retries' jitter; a number"),
     variable("EKS_INSTALLER_KARPENTER_CHART", "oci://public.ecr.aws/karpenter/karpenter", "chart reference"),
     variable("EKS_INSTALLER_KARPENTER_VERSION", "1.8.3", "chart version, without a v"),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::result::{Blocker, Code};
-use crate::retry::Retryable;
+use crate::retry::{Retryable, Target};
 use crate::seams::ConnectError;
 use crate::stop::StopReason;
 
@@ -28,7 +28,7 @@ pub enum ReadError {
         passing: bool,
     },
     /// No answer in time.
-    #[error("could not {what}: no answer within {after:?}")]
+    #[error("could not {what}: no answer within {after:?} (EKS_INSTALLER_API_TIMEOUT)")]
     TimedOut {
         /// What was to be read.
         what: String,
@@ -46,6 +46,14 @@ pub enum ReadError {
         message: String,
         /// The server's `Retry-After`.
         retry_after: Option<Duration>,
+    },
+    /// The server has asked not to be called for so long that it was not asked.
+    #[error("could not {what}: the server has asked for no more requests for another {wait:.0?}")]
+    Withheld {
+        /// What was to be read.
+        what: String,
+        /// How long it still wants to be left alone.
+        wait: Duration,
     },
     /// 401 or 403.
     #[error("could not {what}: HTTP {code}: {message}")]
@@ -120,13 +128,15 @@ impl ReadError {
                 "point KUBECONFIG at a kubeconfig of the cluster, or write one",
             )
             .commands(["eksctl utils write-kubeconfig --cluster \"$CLUSTER_NAME\" --region \"$AWS_REGION\""]),
-            Self::Transport { .. } | Self::TimedOut { .. } | Self::Failing { .. } => Blocker::new(
-                Code::ClusterUnreachable,
-                format!("the API server{at} could not be read: {self}"),
-                "the state of the cluster is not known, so nothing was taken for granted: check the \
+            Self::Transport { .. } | Self::TimedOut { .. } | Self::Failing { .. } | Self::Withheld { .. } => {
+                Blocker::new(
+                    Code::ClusterUnreachable,
+                    format!("the API server{at} could not be read: {self}"),
+                    "the state of the cluster is not known, so nothing was taken for granted: check the \
                  network path to the API server and its health, then run the same command again",
-            )
-            .commands(["kubectl cluster-info", "kubectl get --raw /readyz"]),
+                )
+                .commands(["kubectl cluster-info", "kubectl get --raw /readyz"])
+            }
             Self::Refused { .. } => Blocker::new(
                 Code::ClusterUnauthorized,
                 format!("the API server{at} refuses: {self}"),
@@ -146,6 +156,12 @@ impl ReadError {
 }
 
 impl Retryable for ReadError {
+    const TARGET: Target = Target::Api;
+
+    fn withheld(operation: &str, wait: Duration) -> Self {
+        Self::Withheld { what: operation.to_owned(), wait }
+    }
+
     fn transient(&self) -> Option<Option<Duration>> {
         match self {
             Self::Failing { retry_after, .. } => Some(*retry_after),

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{Cluster, Query, ReadError};
-use crate::retry::Retryable;
+use crate::retry::{Retryable, Target};
 
 /// How a wait ended, and the objects as last seen, by `namespace/name`.
 #[derive(Clone, Debug)]
@@ -42,7 +42,7 @@ impl Cluster<'_> {
     {
         let clock = &self.run.ctx.clock;
         let end = clock.elapsed() + limit;
-        let mut attempts = self.run.attempts();
+        let mut attempts = self.run.attempts(Target::Api);
         loop {
             let listed = self.list::<Value>(what, path, query).await?;
             let mut objects = BTreeMap::new();
@@ -73,7 +73,7 @@ impl Cluster<'_> {
                 }
                 // The server ended a watch that had lived: that is how watches are.
                 Ok(None) if clock.elapsed() > opened + Duration::from_secs(1) => {
-                    attempts = self.run.attempts();
+                    attempts = self.run.attempts(Target::Api);
                 }
                 Ok(None) => {
                     let ended = "the watch ended at once";

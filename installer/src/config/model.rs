@@ -172,6 +172,8 @@ pub struct Timeouts {
     pub retry_budget: Option<Span>,
     /// How long the whole run may take.
     pub deadline: Option<Span>,
+    /// How long one phase may take, within the run's deadline.
+    pub phase_deadline: Option<Span>,
     /// How long a workload must have been Ready without a break.
     pub stable_span: Option<Span>,
     /// How long `eksctl create cluster` may take.

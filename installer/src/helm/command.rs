@@ -12,7 +12,7 @@ use super::said::{Said, classify};
 use crate::context::{Run, last_lines};
 use crate::duration;
 use crate::result::{Blocker, Code};
-use crate::retry::Retryable;
+use crate::retry::{Retryable, Target};
 use crate::seams::{Connection, ToolError, ToolOutput};
 use crate::settings::KarpenterSettings;
 
@@ -81,6 +81,13 @@ impl HelmError {
 }
 
 impl Retryable for HelmError {
+    const TARGET: Target = Target::Helm;
+
+    fn withheld(operation: &str, wait: Duration) -> Self {
+        let lines = format!("it has asked for no more calls for another {wait:.0?}");
+        Self::Refused { what: operation.to_owned(), said: Said::Passing, lines }
+    }
+
     fn transient(&self) -> Option<Option<Duration>> {
         match self {
             Self::Tool(ToolError::TimedOut { .. })

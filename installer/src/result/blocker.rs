@@ -60,7 +60,7 @@ pub enum Code {
     EksStateUnknown,
     /// AWS refuses the credentials, or what they may do.
     AwsUnauthorized,
-    /// `EKS_INSTALLER_DEADLINE` passed.
+    /// `EKS_INSTALLER_DEADLINE` or `EKS_INSTALLER_PHASE_DEADLINE` passed; the cause says which.
     DeadlineExceeded,
     /// SIGINT.
     Interrupted,
@@ -193,7 +193,17 @@ impl Blocker {
                 Code::DeadlineExceeded,
                 "the run did not end within EKS_INSTALLER_DEADLINE and was stopped",
                 "run the same command again, or allow more time with EKS_INSTALLER_DEADLINE",
-            ),
+            )
+            .cause(Some("RUN_DEADLINE")),
+            StopReason::PhaseDeadline(phase) => Self::new(
+                Code::DeadlineExceeded,
+                format!(
+                    "the {} phase did not end within EKS_INSTALLER_PHASE_DEADLINE and was stopped",
+                    phase.name()
+                ),
+                "run the same command again, or allow more time with EKS_INSTALLER_PHASE_DEADLINE",
+            )
+            .cause(Some("PHASE_DEADLINE")),
         }
     }
 }

@@ -15,6 +15,7 @@ pub use evidence::{
 };
 
 use crate::phases::Phase;
+use crate::retry::Target;
 
 /// The version of the result document. A field that changes its meaning changes this.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -108,6 +109,8 @@ pub struct Forced {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Retry {
+    /// Whom the call went to.
+    pub target: Target,
     /// What was tried, such as `list nodes` or `helm upgrade`.
     pub operation: String,
     /// 1 for the first retry.
@@ -132,6 +135,8 @@ pub struct Telemetry {
     pub tool_calls: u32,
     /// Calls that were tried again.
     pub retries: u32,
+    /// How often each target was given up on; targets that never were are absent.
+    pub circuits_opened: std::collections::BTreeMap<String, u32>,
     /// Repairs begun.
     pub repair_attempts: u32,
     /// Repairs that ended in a deployed release.

@@ -11,6 +11,7 @@ use super::Compute;
 use crate::context::millis;
 use crate::helm::{Release, ReleaseStatus, Said, classify, said_last};
 use crate::result::{Blocker, Code};
+use crate::retry::Target;
 use crate::seams::{ToolError, ToolOutput};
 
 /// Which of the two changes an upgrade is.
@@ -89,7 +90,7 @@ impl Compute<'_, '_> {
             step,
             format!("helm upgrade --install {} {} {}", settings.release, settings.chart, settings.version),
         );
-        let mut attempts = self.run.attempts();
+        let mut attempts = self.run.attempts(Target::Helm);
         let (mut logged_out, mut waited_out) = (false, false);
         loop {
             self.forget();
@@ -98,6 +99,9 @@ impl Compute<'_, '_> {
                 return Err(vec![Blocker::stopped(*reason)]);
             }
             let success = matches!(&answer, Ok(output) if output.success());
+            if success {
+                self.run.answered(Target::Helm);
+            }
             let failure = failure(answer);
             let release = match self.read_release().await {
                 Ok(release) => release,
@@ -133,7 +137,7 @@ impl Compute<'_, '_> {
                 // marked so.
                 Said::WaitTimedOut if !waited_out && self.controller_is_ready().await => {
                     waited_out = true;
-                    self.run.retried(&operation, &failure.words);
+                    self.run.retried(Target::Helm, &operation, &failure.words);
                     true
                 }
                 Said::Locked => {
@@ -195,7 +199,7 @@ impl Compute<'_, '_> {
 
     /// An expired token of a public registry is worse than none: without one the pull is anonymous.
     async fn drop_registry_token(&mut self, operation: &str, words: &str) {
-        self.run.retried(operation, words);
+        self.run.retried(Target::Helm, operation, words);
         self.run.warn("registry", format!("{words}; logging out of the registry, then once more"));
         match self.helm.registry_logout().await {
             // "not logged in" is as good.

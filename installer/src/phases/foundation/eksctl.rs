@@ -8,7 +8,7 @@ use crate::context::Run;
 use crate::duration;
 use crate::helm::said_last;
 use crate::result::{Blocker, Code};
-use crate::retry::Retryable;
+use crate::retry::{Retryable, Target};
 use crate::seams::{ToolError, ToolOutput};
 
 /// eksctl for one cluster.
@@ -42,6 +42,12 @@ pub(super) enum EksError {
 }
 
 impl Retryable for EksError {
+    const TARGET: Target = Target::Eksctl;
+
+    fn withheld(_: &str, wait: Duration) -> Self {
+        Self::Passing(format!("it has asked for no more calls for another {wait:.0?}"))
+    }
+
     fn transient(&self) -> Option<Option<Duration>> {
         matches!(self, Self::Passing(_) | Self::Tool(ToolError::TimedOut { .. })).then_some(None)
     }
