@@ -70,6 +70,13 @@ pub fn folder() -> PathBuf {
     state.unwrap_or_else(std::env::temp_dir).join("seatrial")
 }
 
+/// A name that no other run has.
+#[must_use]
+pub fn run_name() -> String {
+    let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S").to_string();
+    format!("{now}-{}-{:04x}", std::process::id(), fastrand::u16(..))
+}
+
 impl Ledger {
     /// Opens a new ledger.
     ///
@@ -177,12 +184,25 @@ pub fn prune(folder: &Path) -> io::Result<Pruned> {
     Ok(pruned)
 }
 
+/// Removes a folder and all that is in it; `false` when there was none.
+///
+/// # Errors
+/// Something in it cannot be removed.
+pub(crate) fn remove(folder: &Path) -> io::Result<bool> {
+    use io::ErrorKind::{NotADirectory, NotFound};
+    match std::fs::remove_dir_all(folder) {
+        Ok(()) => Ok(true),
+        Err(error) if matches!(error.kind(), NotFound | NotADirectory) && !folder.exists() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Destroys one thing; `None` when it was gone already.
 fn destroy(entry: &Entry) -> Result<Option<String>, String> {
     match entry {
-        Entry::Folder { path } => match std::fs::remove_dir_all(path) {
-            Ok(()) => Ok(Some(format!("folder {}", path.display()))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Entry::Folder { path } => match remove(path) {
+            Ok(true) => Ok(Some(format!("folder {}", path.display()))),
+            Ok(false) => Ok(None),
             Err(error) => Err(format!("remove {}: {error}", path.display())),
         },
         Entry::Processes { mark } => {

@@ -39,7 +39,7 @@ pub enum ExitCode {
     Ok = 0,
     /// The command line or a scenario file is wrong.
     Usage = 2,
-    /// Nothing was selected.
+    /// Nothing was selected, or nothing that the backend can carry.
     NothingSelected = 4,
     /// A prerequisite is missing.
     Prerequisite = 96,
@@ -74,7 +74,8 @@ impl ExitCode {
             Self::Failed
         } else if any(Verdict::Errored) {
             Self::Infrastructure
-        } else if verdicts.is_empty() {
+        } else if !any(Verdict::Passed) {
+            // Green means that something was judged.
             Self::NothingSelected
         } else {
             Self::Ok
@@ -92,6 +93,7 @@ mod tests {
         for (verdicts, cleanup, code) in [
             (&[Passed, Unsupported][..], false, 0),
             (&[], false, 4),
+            (&[Unsupported], false, 4),
             (&[Passed, Errored], false, 105),
             (&[Failed, Errored], false, 100),
             (&[Failed], true, 106),

@@ -8,12 +8,22 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0    all as expected
   2    usage: the command line or a scenario file is wrong
-  4    nothing selected
+  4    nothing selected, or nothing that the backend can carry
   96   a prerequisite is missing
   100  an expectation failed
   105  a cluster could not be provisioned
   106  something could not be cleaned up
-  130  interrupted; everything was cleaned up";
+  130  interrupted; everything was cleaned up
+
+Environment:
+  SEATRIAL_STATE_DIR    folder of the ledgers, which say what a dead run has left behind
+  SEATRIAL_EXECUTABLES  folder of built executables, which are then not built again
+  NO_COLOR              no colours
+
+Examples:
+  cargo xtask scenario no-nodes
+  cargo xtask matrix --out report
+  cargo xtask cluster up";
 
 /// Sea trials for Kubernetes installers.
 ///
@@ -36,13 +46,31 @@ Examples:
   cargo xtask scenario --tag seed --format json      for a pipe
   cargo xtask scenario no-nodes --installer './install.sh {args}'")]
     Scenario(ScenarioArgs),
-    /// Run the whole catalogue.
+    /// Run the whole catalogue, or all of it that has a tag.
+    #[command(after_help = "\
+Examples:
+  cargo xtask matrix
+  cargo xtask matrix --tag platform-gate --jobs 8
+  cargo xtask matrix --out report --installer './install.sh {args}'")]
     Matrix(RunArgs),
     /// List the catalogue.
+    #[command(after_help = "\
+Examples:
+  cargo xtask list
+  cargo xtask list --tag seed
+  cargo xtask list --format json")]
     List(ListArgs),
     /// Run installers with one known defect each; the catalogue must catch every one.
+    #[command(after_help = "\
+Examples:
+  cargo xtask prove
+  cargo xtask prove ignores-no-nodes --tag seed")]
     Prove(ProveArgs),
     /// Bring up an embedded cluster to poke at, or clear what dead runs left.
+    #[command(after_help = "\
+Examples:
+  cargo xtask cluster up
+  cargo xtask cluster prune")]
     Cluster(ClusterArgs),
     /// Find the real control plane and tools, or build them with Go.
     #[command(after_help = "\
@@ -54,10 +82,22 @@ Examples:
 Looked for in KUBEBUILDER_ASSETS, on PATH and in the cache (SEATRIAL_CACHE_DIR), in this order.")]
     Assets(AssetsArgs),
     /// Write the JSON Schemas of scenario files and results.
+    #[command(after_help = "\
+Examples:
+  cargo xtask schema             after a change of the types
+  cargo xtask schema --check     in CI")]
     Schema(SchemaArgs),
     /// Run every test of the workspace.
+    #[command(after_help = "\
+Examples:
+  cargo xtask test
+  cargo xtask test --test command_line")]
     Test(TestArgs),
     /// Measure, with medians.
+    #[command(after_help = "\
+Examples:
+  cargo xtask bench
+  cargo xtask bench --runs 21")]
     Bench(BenchArgs),
 }
 
@@ -88,7 +128,8 @@ pub(crate) struct RunArgs {
     /// Pass calls of a tool on to a real one: helm=/usr/bin/helm; may be repeated.
     #[arg(long, value_name = "NAME=PATH")]
     pub(crate) tool: Vec<String>,
-    /// How many scenarios run at the same time; as many as there are processors when not given.
+    /// How many scenarios run at the same time; twice as many as there are processors when not given, since
+    /// most of a scenario is waiting.
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: Option<u16>,
     /// Seed of everything that is random.
@@ -158,6 +199,9 @@ Examples:
   cargo xtask cluster up --scenario no-nodes         broken as that scenario has it")]
     Up(UpArgs),
     /// Destroy what runs that died (kill -9, a crash) have left behind.
+    #[command(after_help = "\
+Examples:
+  cargo xtask cluster prune")]
     Prune,
 }
 
@@ -166,6 +210,9 @@ pub(crate) struct UpArgs {
     /// Ready nodes.
     #[arg(long, value_name = "N", default_value_t = 2, conflicts_with = "scenario")]
     pub(crate) nodes: u32,
+    /// Port of the API server on 127.0.0.1; any that is free when 0.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) port: u16,
     /// Where to write the kubeconfig; a temporary file when not given.
     #[arg(long, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,

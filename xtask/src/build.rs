@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use harness::verdict::ExitCode;
 use xshell::{Cmd, Shell, cmd};
@@ -34,8 +36,17 @@ pub(crate) fn as_if_typed(mut call: Cmd<'_>) -> Cmd<'_> {
     call
 }
 
-/// Builds packages and returns their executables by name.
-pub(crate) fn executables(packages: &[&str]) -> Result<BTreeMap<String, PathBuf>, Failure> {
+/// Executables by name.
+pub(crate) type Executables = BTreeMap<String, PathBuf>;
+
+/// Environment variable that names a folder of built executables.
+const FOLDER_VARIABLE: &str = "SEATRIAL_EXECUTABLES";
+
+/// Builds packages and returns their executables, or returns those of `SEATRIAL_EXECUTABLES` as they are.
+pub(crate) fn executables(packages: &[&str]) -> Result<Executables, Failure> {
+    if let Some(folder) = std::env::var_os(FOLDER_VARIABLE).filter(|value| !value.is_empty()) {
+        return found(Path::new(&folder), packages);
+    }
     let shell = shell()?;
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     // Cargo decides the features of every dependency by what is built together. With xtask, which is built
@@ -43,7 +54,10 @@ pub(crate) fn executables(packages: &[&str]) -> Result<BTreeMap<String, PathBuf>
     let names = packages.iter().chain(&["xtask"]).flat_map(|package| ["--package", package]);
     let call =
         cmd!(shell, "{cargo} build --quiet --bins --message-format=json-render-diagnostics {names...}");
-    let built = as_if_typed(call).quiet().read().map_err(|error| {
+    let patience = Patience::new(packages);
+    let built = as_if_typed(call).quiet().read();
+    drop(patience);
+    let built = built.map_err(|error| {
         Failure::new(ExitCode::Prerequisite, format!("failed to build {}: {error}", packages.join(", ")))
             .hint("see what the compiler says above")
     })?;
@@ -58,8 +72,41 @@ pub(crate) fn executables(packages: &[&str]) -> Result<BTreeMap<String, PathBuf>
     Ok(found)
 }
 
+/// The executables of packages in a folder; each package has one, of its own name.
+fn found(folder: &Path, packages: &[&str]) -> Result<Executables, Failure> {
+    let named = packages.iter().map(|name| {
+        let path = which::which(folder.join(name)).map_err(|error| {
+            Failure::new(
+                ExitCode::Prerequisite,
+                format!("failed to find {name} in {}: {error}", folder.display()),
+            )
+            .hint(format!("build it there, or unset {FOLDER_VARIABLE} and have it built"))
+        })?;
+        Ok(((*name).to_owned(), path))
+    });
+    named.collect()
+}
+
+/// Says what is being waited for when a build takes longer than a person expects.
+struct Patience {
+    _built: mpsc::Sender<()>,
+}
+
+impl Patience {
+    fn new(packages: &[&str]) -> Self {
+        let (built, waiting) = mpsc::channel::<()>();
+        let words = format!("building {} …", packages.join(", "));
+        std::thread::spawn(move || {
+            if let Err(mpsc::RecvTimeoutError::Timeout) = waiting.recv_timeout(Duration::from_secs(2)) {
+                anstream::eprintln!("{words}");
+            }
+        });
+        Self { _built: built }
+    }
+}
+
 /// One of them.
-pub(crate) fn executable<'b>(built: &'b BTreeMap<String, PathBuf>, name: &str) -> Result<&'b Path, Failure> {
+pub(crate) fn executable<'b>(built: &'b Executables, name: &str) -> Result<&'b Path, Failure> {
     let missing = || {
         Failure::new(ExitCode::Prerequisite, format!("failed to build {name}: cargo made no such executable"))
     };

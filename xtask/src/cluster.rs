@@ -1,10 +1,10 @@
 //! `cluster up` and `cluster prune`.
 
-use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use harness::backend::Sim;
 use harness::ledger;
-use harness::run::{Standing, Stop};
+use harness::run::{Standing, Stop, SuiteError};
 use harness::scenario::{ClusterShape, Scenario};
 use harness::verdict::ExitCode;
 use owo_colors::OwoColorize as _;
@@ -30,27 +30,54 @@ fn up(args: &UpArgs) -> Result<ExitCode, Failure> {
         || ClusterShape { nodes: Some(args.nodes), ..ClusterShape::default() },
         |it| it.cluster.clone(),
     );
-    let backend = scenario::backend("sim")?;
+    let backend = Sim { port: args.port };
     let built = build::executables(&["interpose"])?;
     let interposer = build::executable(&built, "interpose")?.to_owned();
     let stop = Stop::default();
     interrupt::runtime()?.block_on(async {
         interrupt::listen(stop.clone())?;
-        let broken = |error: harness::backend::ClusterError| {
-            Failure::new(ExitCode::Infrastructure, format!("failed to bring up a cluster: {error}"))
-        };
-        let faults = scenario.map(|it| it.faults).unwrap_or_default();
-        let standing =
-            Standing::up(backend.as_ref(), &shape, faults, args.seed, &interposer).await.map_err(broken)?;
-        let (path, _file) = kubeconfig(args.kubeconfig.as_ref(), &standing.kubeconfig())?;
-        let nodes = shape.nodes.unwrap_or(2);
-        anstream::eprintln!("{} a cluster with {nodes} nodes at {}", "✓".green(), standing.endpoint());
-        scenario::print(&format!("export KUBECONFIG='{}'\n", path.display()))?;
-        anstream::eprintln!("  kubectl get nodes,pods -A\n  Ctrl-C ends it");
-        stop.wait().await;
-        standing.down().await.map_err(broken)?;
-        Ok(ExitCode::Ok)
+        let faults = scenario.as_ref().map(|it| it.faults.clone()).unwrap_or_default();
+        let standing = Standing::up(&backend, &shape, faults, args.seed, &interposer, &ledger::folder())
+            .await
+            .map_err(|error| match &error {
+                SuiteError::Cluster(_) if args.port != 0 => {
+                    Failure::from(error).hint("name another --port, or none for any that is free")
+                }
+                _ => Failure::from(error),
+            })?;
+        let told = tell(args, &shape, scenario.as_ref(), &standing);
+        if told.is_ok() {
+            stop.wait().await;
+        }
+        standing.down().await.map_err(|error| {
+            Failure::new(ExitCode::Cleanup, format!("failed to take the cluster down: {error}"))
+                .hint("cargo xtask cluster prune")
+        })?;
+        told.map(|()| ExitCode::Ok)
     })
+}
+
+/// Says how to reach it: on standard output what a shell can evaluate, on standard error the rest.
+fn tell(
+    args: &UpArgs,
+    shape: &ClusterShape,
+    scenario: Option<&Scenario>,
+    standing: &Standing,
+) -> Result<(), Failure> {
+    let path = match &args.kubeconfig {
+        Some(path) => copied(&standing.kubeconfig(), path)?,
+        None => standing.kubeconfig(),
+    };
+    let nodes = match shape.nodes.unwrap_or(2) {
+        0 => "no node".to_owned(),
+        1 => "1 node".to_owned(),
+        more => format!("{more} nodes"),
+    };
+    let broken = scenario.map_or_else(String::new, |it| format!(", broken as in {}", it.name.value));
+    anstream::eprintln!("{} a cluster with {nodes}{broken} at {}", "✓".green(), standing.endpoint());
+    scenario::print(&format!("export KUBECONFIG='{}'\n", path.display()))?;
+    anstream::eprintln!("  in another terminal: kubectl get nodes,pods -A\n  Ctrl-C ends it");
+    Ok(())
 }
 
 fn chosen(name: &str) -> Result<Scenario, Failure> {
@@ -59,22 +86,13 @@ fn chosen(name: &str) -> Result<Scenario, Failure> {
     found.into_iter().next().map(|it| it.scenario).ok_or_else(missing)
 }
 
-/// Writes the kubeconfig; a temporary one lasts as long as what is returned beside its path.
-fn kubeconfig(
-    path: Option<&PathBuf>,
-    text: &str,
-) -> Result<(PathBuf, Option<tempfile::NamedTempFile>), Failure> {
-    let failed = |error: std::io::Error| {
-        Failure::new(ExitCode::Usage, format!("failed to write the kubeconfig: {error}"))
-            .hint("name a file that can be written with --kubeconfig")
-    };
-    if let Some(path) = path {
-        std::fs::write(path, text).map_err(failed)?;
-        return Ok((std::path::absolute(path).map_err(failed)?, None));
-    }
-    let mut file = tempfile::Builder::new().prefix("seatrial-kubeconfig-").tempfile().map_err(failed)?;
-    file.write_all(text.as_bytes()).map_err(failed)?;
-    Ok((file.path().to_owned(), Some(file)))
+/// Copies the kubeconfig to a file of the user's choice.
+fn copied(kubeconfig: &Path, to: &Path) -> Result<PathBuf, Failure> {
+    let copied = std::fs::copy(kubeconfig, to).and_then(|_| std::path::absolute(to));
+    copied.map_err(|error| {
+        Failure::new(ExitCode::Usage, format!("failed to write the kubeconfig {}: {error}", to.display()))
+            .hint("name a file that can be written: --kubeconfig FILE")
+    })
 }
 
 fn prune() -> Result<ExitCode, Failure> {

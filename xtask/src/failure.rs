@@ -5,6 +5,7 @@ use std::process::ExitCode as Exit;
 use harness::run::{InstallerError, SuiteError};
 use harness::scenario::CatalogueError;
 use harness::verdict::ExitCode;
+use miette::Diagnostic as _;
 use owo_colors::OwoColorize as _;
 
 /// Why a command did not come to its end, and the exit code that goes with it.
@@ -56,7 +57,12 @@ impl From<assets::Error> for Failure {
 impl From<CatalogueError> for Failure {
     fn from(error: CatalogueError) -> Self {
         let exit = if error.nothing_selected() { ExitCode::NothingSelected } else { ExitCode::Usage };
-        Self { exit, words: Words::Diagnostic(Box::new(miette::Report::new(error))) }
+        // What has a place in a file is shown there; the rest is told like everything else.
+        if error.source_code().is_some() {
+            return Self { exit, words: Words::Diagnostic(Box::new(miette::Report::new(error))) };
+        }
+        let hint = error.help().map(|help| help.to_string());
+        Self { exit, words: Words::Plain { what: error.to_string(), hint } }
     }
 }
 
@@ -73,10 +79,15 @@ impl From<InstallerError> for Failure {
 impl From<SuiteError> for Failure {
     fn from(error: SuiteError) -> Self {
         let (exit, hint) = match &error {
-            SuiteError::Out { .. } => (ExitCode::Usage, "name a folder that can be written with --out"),
-            SuiteError::Ledger { .. } => {
-                (ExitCode::Infrastructure, "name a folder that can be written with SEATRIAL_STATE_DIR")
+            SuiteError::Out { .. } => (ExitCode::Usage, "name a folder that can be written: --out DIR"),
+            SuiteError::Temporary { .. } => {
+                (ExitCode::Infrastructure, "name a folder that can be written: TMPDIR=DIR cargo xtask …")
             }
+            SuiteError::Cluster(_) => return Self::new(ExitCode::Infrastructure, &error),
+            SuiteError::Ledger { .. } => (
+                ExitCode::Infrastructure,
+                "name a folder that can be written: SEATRIAL_STATE_DIR=DIR cargo xtask …",
+            ),
             SuiteError::Report { .. } => (ExitCode::Infrastructure, "see whether the disk is full"),
         };
         Self::new(exit, &error).hint(hint)

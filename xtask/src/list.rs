@@ -1,7 +1,9 @@
 //! `list`.
 
 use std::fmt::Write as _;
+use std::io::IsTerminal as _;
 
+use harness::scenario::Found;
 use harness::verdict::ExitCode;
 use owo_colors::OwoColorize as _;
 use serde_json::json;
@@ -13,6 +15,10 @@ use crate::scenario;
 /// `cargo xtask list`.
 pub(crate) fn run(args: &ListArgs) -> Result<ExitCode, Failure> {
     let found = scenario::catalogue()?.select(&[], &args.tag)?;
+    if found.is_empty() {
+        return Err(Failure::new(ExitCode::NothingSelected, "no scenario has all of these tags")
+            .hint("cargo xtask list shows the tags of each"));
+    }
     if args.format == Format::Json {
         let all: Vec<_> = found
             .iter()
@@ -26,17 +32,62 @@ pub(crate) fn run(args: &ListArgs) -> Result<ExitCode, Failure> {
         scenario::print(&format!("{:#}\n", json!(all)))?;
         return Ok(ExitCode::Ok);
     }
-    let width = found.iter().map(|it| it.name().len()).max().unwrap_or(0);
+    // A pipe gets one line a scenario, whatever its length.
+    let screen = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+    scenario::print(&table(&found, screen.filter(|_| std::io::stdout().is_terminal())))?;
+    Ok(ExitCode::Ok)
+}
+
+fn table(found: &[Found], screen: Option<usize>) -> String {
+    let names = found.iter().map(|it| it.name().len()).max().unwrap_or(0);
+    let margin = names + 4;
     let mut text = String::new();
     let mut area = "";
-    for it in &found {
+    for it in found {
         if it.area != area {
             area = &it.area;
             let _ = writeln!(text, "{}", area.bold());
         }
-        let tags = it.scenario.tags.join(" ");
-        let _ = writeln!(text, "  {:<width$}  {} {}", it.name().cyan(), it.scenario.summary, tags.dimmed());
+        let tags = format!("[{}]", it.scenario.tags.join(" "));
+        let mut name = it.name();
+        for line in lines(&format!("{} {tags}", it.scenario.summary), screen.map(|it| it - margin.min(it))) {
+            let line = line.replace(&tags, &tags.dimmed().to_string());
+            let _ = writeln!(text, "  {}  {line}", format!("{name:<names$}").cyan());
+            name = "";
+        }
     }
-    scenario::print(&text)?;
-    Ok(ExitCode::Ok)
+    text
+}
+
+/// A text in lines of at most `width` characters, as far as its words allow; one line without a width.
+fn lines(text: &str, width: Option<usize>) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let full = |line: &String| {
+            let length = line.chars().count() + 1 + word.chars().count();
+            width.is_some_and(|width| !line.is_empty() && length > width)
+        };
+        match lines.last_mut() {
+            Some(line) if !full(line) => {
+                if !line.is_empty() {
+                    line.push(' ');
+                }
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lines;
+
+    #[test]
+    fn words_are_wrapped_where_the_screen_ends_and_never_broken() {
+        assert_eq!(lines("one two three", None), ["one two three"]);
+        assert_eq!(lines("one two three", Some(7)), ["one two", "three"]);
+        assert_eq!(lines("one extraordinary word", Some(5)), ["one", "extraordinary", "word"]);
+    }
 }

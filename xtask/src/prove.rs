@@ -45,11 +45,9 @@ pub(crate) fn run(args: &ProveArgs) -> Result<ExitCode, Failure> {
     let stop = Stop::default();
     let runtime = interrupt::runtime()?;
     runtime.block_on(async { interrupt::listen(stop.clone()) })?;
-    let right = build::executable(&built, "eks-installer")?;
-    let mut installers =
-        vec![(RIGHT.to_owned(), "passes all".to_owned(), Installer::new(right, &["{args}"])?)];
+    let mut installers = vec![(RIGHT.to_owned(), "passes all".to_owned(), scenario::built_in(&built)?)];
     for defect in defects {
-        let installer = Installer::new(program, &[&defect.name, "{args}"])?;
+        let installer = Installer::new(program, &[&defect.name, "{args}"], defect.name.as_str())?;
         installers.push((defect.name, defect.summary, installer));
     }
     let mut proofs = Vec::new();

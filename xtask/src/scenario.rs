@@ -1,6 +1,6 @@
 //! `scenario` and `matrix`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -47,20 +47,30 @@ fn select(names: &[String], args: &RunArgs) -> Result<Vec<Found>, Failure> {
     let catalogue = if only_files { Catalogue::default() } else { catalogue()? };
     let mut selected = catalogue.select(names, &args.tag)?;
     if let Some(phase) = &args.phase {
-        let runs = |found: &Found| {
-            let mut runs = found.scenario.steps.iter().filter_map(|step| step.run.as_ref());
-            runs.any(|run| run.phase.as_deref() == Some(phase.as_str()))
-        };
-        selected.retain(runs);
+        let known: BTreeSet<String> = selected.iter().flat_map(phases).map(str::to_owned).collect();
+        selected.retain(|found| phases(found).any(|it| it == phase));
+        if selected.is_empty() && !known.is_empty() {
+            let near = harness::nearest(phase, known.iter().map(String::as_str));
+            let meant = near.map_or_else(String::new, |near| format!("did you mean {near}? "));
+            let all: Vec<&str> = known.iter().map(String::as_str).collect();
+            return Err(Failure::new(
+                ExitCode::NothingSelected,
+                format!("no selected scenario runs phase {phase:?}"),
+            )
+            .hint(format!("{meant}the phases that they run are {}", all.join(", "))));
+        }
     }
     if selected.is_empty() {
-        return Err(Failure::new(
-            ExitCode::NothingSelected,
-            "no scenario has all of these tags and this phase",
-        )
-        .hint("cargo xtask list"));
+        return Err(Failure::new(ExitCode::NothingSelected, "no scenario has all of these tags")
+            .hint("cargo xtask list shows the tags of each"));
     }
     Ok(selected)
+}
+
+/// The phases that a scenario runs.
+fn phases(found: &Found) -> impl Iterator<Item = &str> {
+    let runs = found.scenario.steps.iter().filter_map(|step| step.run.as_ref());
+    runs.filter_map(|run| run.phase.as_deref())
 }
 
 fn execute(names: &[String], args: &RunArgs) -> Result<ExitCode, Failure> {
@@ -71,7 +81,7 @@ fn execute(names: &[String], args: &RunArgs) -> Result<ExitCode, Failure> {
     let built = build::executables(packages)?;
     let installer = match &args.installer {
         Some(line) => Installer::parse(line)?,
-        None => Installer::new(build::executable(&built, "eks-installer")?, &["{args}"])?,
+        None => built_in(&built)?,
     };
     let stop = Stop::default();
     let suite = Suite {
@@ -100,6 +110,12 @@ fn execute(names: &[String], args: &RunArgs) -> Result<ExitCode, Failure> {
     Ok(outcome.exit)
 }
 
+/// The installer of the workspace.
+pub(crate) fn built_in(built: &build::Executables) -> Result<Installer, Failure> {
+    let program = build::executable(built, "eks-installer")?;
+    Ok(Installer::new(program, &["{args}"], "built-in installer (eks-installer)")?)
+}
+
 /// The backend of this name.
 pub(crate) fn backend(name: &str) -> Result<Box<dyn backend::Backend>, Failure> {
     backend::named(name).ok_or_else(|| {
@@ -110,9 +126,11 @@ pub(crate) fn backend(name: &str) -> Result<Box<dyn backend::Backend>, Failure> 
     })
 }
 
-/// How many scenarios run at the same time.
+/// How many scenarios run at the same time: twice as many as there are processors, since most of a scenario is
+/// waiting.
 pub(crate) fn jobs(asked: Option<u16>) -> usize {
-    asked.map_or_else(|| std::thread::available_parallelism().map_or(2, usize::from), usize::from)
+    let processors = || std::thread::available_parallelism().map_or(2, usize::from);
+    asked.map_or_else(|| 2 * processors(), usize::from)
 }
 
 /// Real tools: those that were named, and kubectl where there is one, since it has no stand-in.

@@ -147,7 +147,7 @@ pub const NAMES: [&str; 1] = [sim::NAME];
 #[must_use]
 pub fn named(name: &str) -> Option<Box<dyn Backend>> {
     match name {
-        sim::NAME => Some(Box::new(Sim)),
+        sim::NAME => Some(Box::new(Sim::default())),
         _ => None,
     }
 }

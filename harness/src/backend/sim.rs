@@ -21,7 +21,11 @@ pub(super) const NAME: &str = "sim";
 const SUBJECT: &str = "seatrial:installer";
 
 /// The embedded cluster.
-pub struct Sim;
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sim {
+    /// Port of the API server; any that is free when 0.
+    pub port: u16,
+}
 
 impl Backend for Sim {
     fn name(&self) -> &'static str {
@@ -52,8 +56,8 @@ impl Backend for Sim {
     ) -> BoxFuture<'a, Result<Box<dyn Cluster>, ClusterError>> {
         Box::pin(async move {
             let cluster = Embedded::start(config(shape, seed)).await.map_err(ClusterError::new)?;
-            let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-            let server = cluster.serve(free).await.map_err(ClusterError::new)?;
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+            let server = cluster.serve(address).await.map_err(ClusterError::new)?;
             let subject = User::new(SUBJECT, ["system:masters"]);
             let token = cluster.service().authenticator().issue_token(&subject);
             let owner = server.kubeconfig(&User::admin());

@@ -207,16 +207,25 @@ fn hasty_retry(run: &Observation) -> Option<String> {
     })
 }
 
+/// Number of the signal that no process can answer.
+const KILL: i32 = nix::sys::signal::Signal::SIGKILL as i32;
+
+/// What stands on standard output and is no result.
+fn garbage(run: &Observation) -> Option<String> {
+    match &run.result {
+        ResultDocument::Wrong(how) => Some(how.clone()),
+        _ => None,
+    }
+}
+
 fn disagreement(run: &Observation) -> Option<String> {
     let exit = match run.ending {
         Ending::Exit(code) => code,
         // A run that was killed could not write; one that was overdue is invariant 3's.
-        Ending::Signal(_) | Ending::Overdue { .. } => {
-            return match &run.result {
-                ResultDocument::Wrong(how) => Some(how.clone()),
-                _ => None,
-            };
-        }
+        Ending::Signal(KILL) if run.sent == Some(KILL) => return garbage(run),
+        Ending::Overdue { .. } => return garbage(run),
+        // Any other signal can be answered: with a result, and an exit code of its own.
+        Ending::Signal(_) => return Some(run.ending.words()),
     };
     let result = match &run.result {
         ResultDocument::One(result) => result,

@@ -14,6 +14,8 @@ use super::Snapshot;
 pub struct Observation {
     /// How the process ended.
     pub ending: Ending,
+    /// Number of the signal that a step sent it.
+    pub sent: Option<i32>,
     /// How long it took.
     pub elapsed: Duration,
     /// How long it was allowed to take, without the grace period.
@@ -48,7 +50,7 @@ pub struct Observation {
 pub enum Ending {
     /// By itself, with this code.
     Exit(i32),
-    /// By this signal, which the harness did not send for being late.
+    /// By this signal, which the harness did not send for being late: a step did, or somebody else.
     Signal(i32),
     /// It was still running after its deadline and the grace period, and was ended: by SIGTERM (`false`), or
     /// only by SIGKILL (`true`).

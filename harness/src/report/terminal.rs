@@ -4,12 +4,13 @@
 //! back those behind it, so that two runs read the same.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use owo_colors::{OwoColorize as _, Style};
 
 use super::{Reporter, ScenarioSummary, Summary};
 use crate::event::{Event, Mismatch};
-use crate::verdict::Verdict;
+use crate::verdict::{ExitCode, Verdict};
 
 /// Writes to a terminal or a pipe; whether colours show is the writer's affair.
 pub struct Terminal<W> {
@@ -26,7 +27,10 @@ impl<W: Write> Terminal<W> {
 
     fn show_finished(&mut self) -> io::Result<()> {
         while let Some(scenario) = self.summary.scenarios.get(self.shown).filter(|it| it.verdict.is_some()) {
-            show(&mut self.to, scenario, self.summary.scenarios.len() == 1)?;
+            // Of a run that was interrupted, only what had begun is worth a line.
+            if scenario.verdict != Some(Verdict::Interrupted) || !scenario.shape.is_empty() {
+                show(&mut self.to, scenario, self.summary.scenarios.len() == 1)?;
+            }
             self.shown += 1;
         }
         self.to.flush()
@@ -127,6 +131,18 @@ fn line(to: &mut impl Write, label: &str, text: &str) -> io::Result<()> {
 
 fn show_mismatch(to: &mut impl Write, mismatch: &Mismatch) -> io::Result<()> {
     let place = mismatch.place.as_deref().unwrap_or("the installer contract");
+    // Where there is no result at all, every part of it is absent, and one line each is enough.
+    if mismatch.observed == "absent" {
+        return writeln!(
+            to,
+            "      {} {} {}: expected {}, {}",
+            "✗".red(),
+            mismatch.expectation.bold(),
+            place.dimmed(),
+            mismatch.expected.green(),
+            "absent".red()
+        );
+    }
     writeln!(to, "      {} {} {}", "✗".red(), mismatch.expectation.bold(), place.dimmed())?;
     writeln!(to, "          expected  {}", mismatch.expected.green())?;
     writeln!(to, "          observed  {}", mismatch.observed.red())
@@ -140,6 +156,16 @@ fn totals(to: &mut impl Write, summary: &Summary) -> io::Result<()> {
             .map(|(verdict, count)| format!("{count} {}", verdict.word()).style(style(verdict).1).to_string())
             .collect();
     writeln!(to, "\n{} in {}", words.join(", "), seconds(summary.elapsed_ms))?;
+    if summary.exit == Some(ExitCode::NothingSelected.code()) {
+        writeln!(to, "nothing was judged: backend {} can carry none of them", summary.backend)?;
+    }
+    // What failed has said where its recordings are.
+    let passed = summary.scenarios.iter().filter(|it| it.verdict == Some(Verdict::Passed));
+    let mut kept = passed.filter_map(|it| Some(Path::new(it.kept.as_ref()?)));
+    if let Some(first) = kept.next() {
+        let folder = if kept.next().is_some() { first.parent().unwrap_or(first) } else { first };
+        writeln!(to, "recorded  {}", folder.display())?;
+    }
     to.flush()
 }
 

@@ -57,19 +57,17 @@ impl Installer {
         Ok(Self { program: find(&program)?, words: words.collect(), shown: line.to_owned() })
     }
 
-    /// A program with these words, both taken as they are.
+    /// A program with these words, both taken as they are; reports call it `shown`.
     ///
     /// # Errors
     /// The program is not there or not executable.
-    pub fn new(program: &Path, words: &[&str]) -> Result<Self, InstallerError> {
-        let shown = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let shown =
-            std::iter::once(shown.as_str()).chain(words.iter().copied()).collect::<Vec<_>>().join(" ");
+    pub fn new(program: &Path, words: &[&str], shown: impl Into<String>) -> Result<Self, InstallerError> {
         let program = find(&program.to_string_lossy())?;
-        Ok(Self { program, words: words.iter().map(|&word| word.to_owned()).collect(), shown })
+        let words = words.iter().map(|&word| word.to_owned()).collect();
+        Ok(Self { program, words, shown: shown.into() })
     }
 
-    /// The command line, as it was given.
+    /// What reports call it: the command line, as it was given.
     #[must_use]
     pub fn shown(&self) -> &str {
         &self.shown

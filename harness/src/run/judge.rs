@@ -33,6 +33,7 @@ pub(super) fn observe(
     Observation {
         result: ResultDocument::read(&ended.stdout),
         ending: ended.ending,
+        sent: ended.sent,
         elapsed: ended.elapsed,
         deadline: before.deadline,
         stdout: ended.stdout,

@@ -7,7 +7,7 @@ use super::attempt::{self, Attempted, Setting, Trouble, millis};
 use super::suite::Context;
 use crate::event::{Attempt, Event, Mismatch};
 use crate::expect;
-use crate::ledger::Entry;
+use crate::ledger::{self, Entry};
 use crate::run::children;
 use crate::scenario::Found;
 use crate::verdict::Verdict;
@@ -45,7 +45,7 @@ pub(super) async fn run(context: &Context<'_>, found: &Found) -> Ended {
         None => both(context, found, &folder, &file).await,
     };
     let keep = context.keep(findings.verdict);
-    if !keep && let Err(error) = remove(&folder) {
+    if !keep && let Err(error) = ledger::remove(&folder) {
         findings.left.push(format!("{}: {error}", folder.display()));
     }
     context.emit(Event::ScenarioFinished {
@@ -111,10 +111,16 @@ fn troubled(attempted: &Attempted, prefix: &str, left: &[String]) -> Option<Find
     Some(Findings { verdict, reason, control: None, left: left.to_vec() })
 }
 
+/// Makes the folder of an attempt, without what an earlier run left in it.
+fn empty(folder: &Path) -> std::io::Result<()> {
+    ledger::remove(folder)?;
+    std::fs::create_dir_all(folder)
+}
+
 async fn one(context: &Context<'_>, found: &Found, which: Attempt, folder: PathBuf, file: &str) -> Attempted {
     let infrastructure =
         |reason: String| Attempted { trouble: Some(Trouble::Infrastructure(reason)), ..Attempted::default() };
-    if let Err(error) = std::fs::create_dir_all(&folder) {
+    if let Err(error) = empty(&folder) {
         return infrastructure(format!("failed to make {}: {error}", folder.display()));
     }
     let mark = format!("{}-{}-{which:?}", context.run, found.name());
@@ -152,11 +158,4 @@ async fn one(context: &Context<'_>, found: &Found, which: Attempt, folder: PathB
         attempted.left = Some(format!("the ledger: {error}"));
     }
     attempted
-}
-
-fn remove(folder: &Path) -> std::io::Result<()> {
-    match std::fs::remove_dir_all(folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
 }

@@ -45,6 +45,8 @@ pub(super) struct Subject {
 /// What became of it.
 pub(super) struct Ended {
     pub(super) ending: Ending,
+    /// Number of the signal that it was sent, other than for being late.
+    pub(super) sent: Option<i32>,
     pub(super) elapsed: Duration,
     pub(super) stdout: Output,
     pub(super) stderr: Output,
@@ -95,7 +97,7 @@ impl Subject {
             Some(status) => Self::ending(status),
             None => Ending::Overdue { killed: self.make_end().await? },
         };
-        self.account(ending).await
+        self.account(ending, None).await
     }
 
     /// Sends it a signal and waits for its end.
@@ -105,7 +107,7 @@ impl Subject {
             Ok(status) => Self::ending(status?),
             Err(_) => Ending::Overdue { killed: self.make_end().await? },
         };
-        self.account(ending).await
+        self.account(ending, Some(signal as i32)).await
     }
 
     /// SIGTERM, then SIGKILL; whether the latter was needed.
@@ -129,7 +131,7 @@ impl Subject {
     }
 
     /// Collects its output and its children, and ends the children.
-    async fn account(mut self, ending: Ending) -> std::io::Result<Ended> {
+    async fn account(mut self, ending: Ending, sent: Option<i32>) -> std::io::Result<Ended> {
         self.group.id = None;
         let elapsed = self.began.elapsed();
         let mark = self.mark.clone();
@@ -140,7 +142,7 @@ impl Subject {
         let left_behind: Vec<_> = if left.is_empty() { left } else { still_there(&self.mark, left).await };
         children::kill(&left_behind);
         let left_behind = left_behind.iter().map(ToString::to_string).collect();
-        Ok(Ended { ending, elapsed, stdout, stderr, left_behind })
+        Ok(Ended { ending, sent, elapsed, stdout, stderr, left_behind })
     }
 }
 

@@ -11,9 +11,9 @@ use thiserror::Error;
 use super::attempt::millis;
 use super::tools::ToolChoice;
 use super::{Installer, Stop, scenario};
-use crate::backend::Backend;
+use crate::backend::{Backend, ClusterError};
 use crate::event::Event;
-use crate::ledger::{Entry, Ledger};
+use crate::ledger::{self, Entry, Ledger};
 use crate::report::Reporters;
 use crate::scenario::Found;
 use crate::verdict::{ExitCode, Verdict};
@@ -57,6 +57,17 @@ pub enum SuiteError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// There is no place for temporary files.
+    #[error("failed to make the temporary folder {}: {source}", path.display())]
+    Temporary {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A cluster that should stay could not be had.
+    #[error("failed to bring up a cluster: {0}")]
+    Cluster(#[from] ClusterError),
     /// The ledger cannot be written.
     #[error("failed to write a ledger in {}: {source}", path.display())]
     Ledger {
@@ -120,16 +131,10 @@ impl Context<'_> {
 
     /// The command that runs a scenario again.
     pub(super) fn again(&self, found: &Found) -> String {
-        let what = if self.folder_is_catalogue(found) {
-            found.name().to_owned()
-        } else {
-            found.path.display().to_string()
-        };
-        format!("cargo xtask scenario {what} {}", self.again).trim_end().to_owned()
-    }
-
-    fn folder_is_catalogue(&self, found: &Found) -> bool {
-        found.path.components().any(|part| part.as_os_str() == "scenarios")
+        let path = found.path.display().to_string();
+        let what = if found.catalogued { found.name() } else { path.as_str() };
+        let quoted = shlex::try_quote(what).unwrap_or(what.into());
+        format!("cargo xtask scenario {quoted} {}", self.again).trim_end().to_owned()
     }
 }
 
@@ -149,11 +154,17 @@ impl Suite {
     /// The run could not begin, or one of its reports could not be written.
     pub async fn run(&self, reporters: Reporters) -> Result<Outcome, SuiteError> {
         let began = Instant::now();
-        let run = format!("{}-{}", Timestamp::now().strftime("%Y%m%dT%H%M%S"), std::process::id());
-        let run = format!("{run}-{:04x}", fastrand::u16(..));
+        let run = ledger::run_name();
         let ledger_failed = |source| SuiteError::Ledger { path: self.state.clone(), source };
         let ledger = Ledger::open(&self.state, &run).map_err(ledger_failed)?;
-        let (folder, temporary) = self.folder(&run, &ledger)?;
+        let (folder, temporary) = match self.folder(&run, &ledger) {
+            Ok(folder) => folder,
+            Err(error) => {
+                // Nothing was made; the reason is worth more than what closing the ledger comes to.
+                let _ = ledger.close();
+                return Err(error);
+            }
+        };
         let telling = Mutex::new(Telling { reporters, failed: None });
         tell(
             &telling,
@@ -215,7 +226,7 @@ impl Suite {
     /// The folder of the recordings; with its entry in the ledger if it is a temporary one.
     fn folder(&self, run: &str, ledger: &Ledger) -> Result<(PathBuf, Option<Entry>), SuiteError> {
         if let Some(out) = &self.out {
-            let path = out.join("scenarios");
+            let path = out.join("recordings");
             let made = std::fs::create_dir_all(&path).and_then(|()| path.canonicalize());
             return match made {
                 Ok(path) => Ok((path, None)),
@@ -229,7 +240,12 @@ impl Suite {
             .map_err(|source| SuiteError::Ledger { path: self.state.clone(), source })?;
         match std::fs::create_dir_all(&path) {
             Ok(()) => Ok((path, Some(entry))),
-            Err(source) => Err(SuiteError::Out { path, source }),
+            Err(source) => {
+                ledger
+                    .settle(entry)
+                    .map_err(|source| SuiteError::Ledger { path: self.state.clone(), source })?;
+                Err(SuiteError::Temporary { path, source })
+            }
         }
     }
 

@@ -19,6 +19,8 @@ pub struct Found {
     pub path: PathBuf,
     /// Name of the folder that it stands in, such as `platform`.
     pub area: String,
+    /// Whether it is one of the catalogue, and so known by its name alone.
+    pub catalogued: bool,
 }
 
 impl Found {
@@ -110,7 +112,7 @@ impl Catalogue {
         files.sort();
         let mut scenarios = Vec::new();
         for path in files {
-            scenarios.push(found(path)?);
+            scenarios.push(Found { catalogued: true, ..found(path)? });
         }
         Self::of(scenarios)
     }
@@ -192,14 +194,17 @@ impl Catalogue {
     }
 
     fn unknown_tag(&self, tag: &str) -> CatalogueError {
-        let tags: std::collections::BTreeSet<&str> =
-            self.scenarios.iter().flat_map(|it| it.scenario.tags.iter().map(String::as_str)).collect();
-        let all: Vec<&str> = tags.iter().copied().collect();
-        let near =
-            nearest(tag, all.iter().copied()).map_or_else(String::new, |it| format!("did you mean {it}? "));
+        let distinct = |words: &mut dyn Iterator<Item = &str>| {
+            let words: std::collections::BTreeSet<String> = words.map(str::to_owned).collect();
+            words.into_iter().collect::<Vec<_>>()
+        };
+        let tags = distinct(&mut self.scenarios.iter().flat_map(|it| &it.scenario.tags).map(String::as_str));
+        let areas = distinct(&mut self.scenarios.iter().map(|it| it.area.as_str()));
+        let near = nearest(tag, tags.iter().chain(&areas).map(String::as_str))
+            .map_or_else(String::new, |it| format!("did you mean {it}? "));
         CatalogueError::UnknownTag {
             tag: tag.to_owned(),
-            help: format!("{near}the tags are {}", all.join(", ")),
+            help: format!("{near}the tags are {}; the areas are {}", tags.join(", "), areas.join(", ")),
         }
     }
 }
@@ -212,7 +217,7 @@ fn found(path: PathBuf) -> Result<Found, CatalogueError> {
     let scenario = parse::parse(&path)?;
     let folder = path.parent().and_then(Path::file_name);
     let area = folder.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    Ok(Found { scenario, path, area })
+    Ok(Found { scenario, path, area, catalogued: false })
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), CatalogueError> {
