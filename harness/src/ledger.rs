@@ -184,6 +184,15 @@ pub fn prune(folder: &Path) -> io::Result<Pruned> {
     Ok(pruned)
 }
 
+/// Makes a folder that nobody else may look into, since there will be credentials in it.
+///
+/// # Errors
+/// It cannot be made, or is there already.
+pub(crate) fn make_private(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new().mode(0o700).create(folder)
+}
+
 /// Removes a folder and all that is in it; `false` when there was none.
 ///
 /// # Errors

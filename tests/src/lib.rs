@@ -1,1 +1,8 @@
-//! Workspace-level tests live in `tests/`.
+//! What the tests of the workspace as a whole share. The tests themselves live in `tests/`.
+
+pub mod executables;
+pub mod process;
+pub mod sandbox;
+pub mod workspace;
+
+pub use sandbox::Sandbox;

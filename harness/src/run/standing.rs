@@ -99,7 +99,7 @@ impl Room {
         let entry = Entry::Folder { path: folder.clone() };
         ledger.owe(entry.clone()).map_err(failed)?;
         let room = Self { folder, ledger, entry };
-        match std::fs::create_dir_all(&room.folder) {
+        match ledger::make_private(&room.folder) {
             Ok(()) => Ok(room),
             Err(source) => {
                 let path = room.folder.clone();

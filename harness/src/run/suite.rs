@@ -238,7 +238,7 @@ impl Suite {
         ledger
             .owe(entry.clone())
             .map_err(|source| SuiteError::Ledger { path: self.state.clone(), source })?;
-        match std::fs::create_dir_all(&path) {
+        match ledger::make_private(&path) {
             Ok(()) => Ok((path, Some(entry))),
             Err(source) => {
                 ledger
