@@ -106,8 +106,10 @@ fn prune() -> Result<ExitCode, Failure> {
     for destroyed in &pruned.destroyed {
         scenario::print(&format!("destroyed {destroyed}\n"))?;
     }
-    if pruned.alive > 0 {
-        scenario::print(&format!("left alone: {} runs that are alive\n", pruned.alive))?;
+    match pruned.alive {
+        0 => {}
+        1 => scenario::print("left alone: 1 run that is alive\n")?,
+        more => scenario::print(&format!("left alone: {more} runs that are alive\n"))?,
     }
     if !pruned.failed.is_empty() {
         return Err(Failure::new(ExitCode::Cleanup, format!("failed to {}", pruned.failed.join("; "))));

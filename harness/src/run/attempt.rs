@@ -308,9 +308,7 @@ impl Stage<'_> {
         })?;
         let words = installer.words(run);
         let subject = Subject::start(installer.program(), &words, &environment, &work, mark, before.deadline)
-            .map_err(|error| {
-                Trouble::Infrastructure(format!("failed to start {}: {error}", installer.shown()))
-            })?;
+            .map_err(|error| Trouble::Infrastructure(unstartable(installer.shown(), &error)))?;
         self.runs += 1;
         self.running = Some((subject, before));
         Ok(())
@@ -416,6 +414,14 @@ impl Stage<'_> {
         };
         Ok((!enough).then(|| format!("{found} such {}", object.resource)))
     }
+}
+
+/// Why the system did not start an installer.
+fn unstartable(installer: &str, error: &std::io::Error) -> String {
+    // Linux says "Exec format error" of a file without an interpreter, and that the interpreter is missing as if
+    // the file itself were.
+    let script = "a script needs an interpreter that exists in its first line, such as #!/bin/sh";
+    format!("failed to start {installer}: {error}; {script}")
 }
 
 /// A wait that ran out, as a mismatch.
