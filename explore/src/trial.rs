@@ -70,6 +70,9 @@ pub fn sail(case: &Case, seed: u64) -> Result<Report, Error> {
     })
 }
 
+/// The newest minor version of Kubernetes that the Karpenter which is installed by default runs on.
+const KUBERNETES: u8 = 34;
+
 /// A cluster, an account and tools that runs of the installer follow one another on.
 pub struct Trial {
     pub(crate) cluster: Cluster,
@@ -86,7 +89,7 @@ impl Trial {
     /// # Errors
     /// When the cluster does not start, or a release cannot be left behind.
     pub async fn start(scene: &Scene, seed: u64, name: &str) -> Result<Self, Error> {
-        let mut config = Config { seed, origin: Some(ORIGIN), ..Config::default() };
+        let mut config = Config { seed, origin: Some(ORIGIN), kubernetes: KUBERNETES, ..Config::default() };
         let region = config.identity.region.clone();
         config.nodes = (0..scene.nodes).map(|number| NodeShape::numbered(number, &region)).collect();
         let cluster = Cluster::start(config).await?;

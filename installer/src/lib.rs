@@ -25,6 +25,7 @@ pub mod phases;
 pub mod platform;
 pub mod preflight;
 pub mod redact;
+pub(crate) mod release;
 pub mod result;
 pub mod retry;
 pub mod seams;

@@ -251,6 +251,7 @@ impl PlatformHealth {
             coredns_ready: Some(self.coredns.as_ref().is_some_and(|coredns| coredns.ready)),
             coredns_replicas: self.coredns.as_ref().map(|coredns| coredns.replicas),
             platform_healthy: Some(self.healthy),
+            kubernetes: None,
         }
     }
 

@@ -60,6 +60,10 @@ pub struct KarpenterSettings {
     pub values: Values,
     /// More values, each `name=value`, passed on as `--set`.
     pub set: Vec<String>,
+    /// Whether definitions that belong to no release are taken into that of their chart.
+    pub adopt_crds: bool,
+    /// Whether a version that the compatibility table refuses is installed all the same.
+    pub any_kubernetes: bool,
 }
 
 impl Default for KarpenterSettings {
@@ -72,6 +76,8 @@ impl Default for KarpenterSettings {
             replicas: None,
             values: Values::default(),
             set: Vec::new(),
+            adopt_crds: false,
+            any_kubernetes: false,
         }
     }
 }

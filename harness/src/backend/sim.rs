@@ -68,6 +68,10 @@ impl Backend for Sim {
     }
 }
 
+/// The minor version where a scenario does not say: the newest that the Karpenter which installers install
+/// by default runs on.
+const KUBERNETES: u8 = 34;
+
 fn config(shape: &ClusterShape, seed: u64) -> Config {
     let defaults = Config::default();
     let region = defaults.identity.region.clone();
@@ -85,7 +89,7 @@ fn config(shape: &ClusterShape, seed: u64) -> Config {
     Config {
         seed,
         nodes: (0..shape.nodes.unwrap_or(2)).map(node).collect(),
-        kubernetes: version.unwrap_or(defaults.kubernetes),
+        kubernetes: version.unwrap_or(KUBERNETES),
         ..defaults
     }
 }

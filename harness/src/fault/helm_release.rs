@@ -35,8 +35,6 @@ pub struct HelmRelease {
     description: Option<String>,
     /// Whether the chart's objects are there; true when not given.
     objects: Option<bool>,
-    /// Whether the chart's custom resource definitions are there; true when not given.
-    definitions: Option<bool>,
     #[serde(skip)]
     planted: Option<Seeded>,
 }
@@ -105,9 +103,6 @@ impl Fault for HelmRelease {
             let mut seeded = karpenter_release(&seed, jiff::Timestamp::now()).map_err(failed)?;
             if self.objects == Some(false) {
                 seeded.objects.clear();
-            }
-            if self.definitions == Some(false) {
-                seeded.crds.clear();
             }
             seeded.plant(ground.cluster.admin()).await.map_err(failed)?;
             self.planted = Some(seeded);

@@ -8,6 +8,7 @@ mod container_log;
 mod containers;
 mod coredns;
 mod credentials;
+mod definitions_missing;
 mod endpoint;
 mod helm_release;
 mod nodes;
@@ -111,6 +112,8 @@ faults! {
     SlowStart("slow-start") = containers::SlowStart;
     /// The controller ends at once while the cluster has no such custom resource definition.
     NeedsDefinition("needs-definition") = containers::NeedsDefinition;
+    /// Custom resource definitions have been deleted.
+    DefinitionsMissing("definitions-missing") = definitions_missing::DefinitionsMissing;
     /// Containers run, are ready, and complain.
     ContainerLog("container-log") = container_log::ContainerLog;
     /// Somebody else's objects are in the cluster.

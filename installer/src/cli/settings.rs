@@ -86,6 +86,8 @@ fn karpenter(
             file: text("EKS_INSTALLER_KARPENTER_VALUES", file.values_file),
         },
         set: install.map(|args| args.set.clone()).unwrap_or_default(),
+        adopt_crds: env.flag("EKS_INSTALLER_KARPENTER_ADOPT_CRDS")?.unwrap_or(file.adopt_crds),
+        any_kubernetes: env.flag("EKS_INSTALLER_KARPENTER_ANY_KUBERNETES")?.unwrap_or(file.any_kubernetes),
         release: default.release,
     };
     if let Some(wanted) = config::chart_version_rule(&karpenter.version) {
@@ -203,6 +205,15 @@ impl Environment<'_> {
             return Err(format!("{name}: must be longer than 0s"));
         }
         Ok(duration)
+    }
+
+    fn flag(&self, name: &str) -> Result<Option<bool>, String> {
+        match self.text(name).as_deref() {
+            None => Ok(None),
+            Some("true") => Ok(Some(true)),
+            Some("false") => Ok(Some(false)),
+            Some(other) => Err(format!("{name}: {other:?} is neither true nor false")),
+        }
     }
 
     fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, String> {

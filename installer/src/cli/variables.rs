@@ -54,6 +54,16 @@ pub const VARIABLES: &[Variable] = &[
     variable("EKS_INSTALLER_KARPENTER_NAMESPACE", "kube-system", "namespace of the release"),
     variable("EKS_INSTALLER_KARPENTER_REPLICAS", "the chart's", "replicas of the controller; a number"),
     variable("EKS_INSTALLER_KARPENTER_VALUES", "none", "path of a values file"),
+    variable(
+        "EKS_INSTALLER_KARPENTER_ADOPT_CRDS",
+        "false",
+        "take definitions that belong to no release into that of their chart; true or false",
+    ),
+    variable(
+        "EKS_INSTALLER_KARPENTER_ANY_KUBERNETES",
+        "false",
+        "install a version that the compatibility table refuses; true or false",
+    ),
     variable("EKS_INSTALLER_EKSCTL_CONFIG", "none", "path of an eksctl configuration file for a new cluster"),
     variable("EKS_INSTALLER_NODES", "eksctl's", "nodes of a new cluster; a number"),
     variable("EKS_INSTALLER_NODE_TYPE", "eksctl's", "instance type of a new cluster's nodes"),

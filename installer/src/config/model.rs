@@ -85,6 +85,11 @@ pub struct KarpenterConfig {
     pub values: Option<Map<String, Value>>,
     /// A values file, applied after `values`; a relative path is relative to this file.
     pub values_file: Option<String>,
+    /// Whether custom resource definitions that belong to no Helm release are taken into that of their
+    /// chart, when it has to be installed (Helm 3.17 or newer).
+    pub adopt_crds: bool,
+    /// Whether a version that the compatibility table refuses is installed all the same.
+    pub any_kubernetes: bool,
 }
 
 /// The object store that workloads need.

@@ -14,12 +14,34 @@ use crate::duration;
 use crate::result::{Blocker, Code};
 use crate::retry::{Retryable, Target};
 use crate::seams::{Connection, ToolError, ToolOutput};
-use crate::settings::KarpenterSettings;
+use crate::settings::Values;
+
+/// A release, and the chart that it is made from.
+#[derive(Clone, Debug, Default)]
+pub struct Chart {
+    /// Name of the release.
+    pub release: String,
+    /// Chart reference.
+    pub reference: String,
+    /// Chart version, without a `v`; the newest when absent.
+    pub version: Option<String>,
+    /// Namespace of the release.
+    pub namespace: String,
+    /// Values of the user's own.
+    pub values: Values,
+    /// Values that go before all others, each `name=value`, passed on as `--set`.
+    pub needed: Vec<String>,
+    /// More values, each `name=value`, passed on as `--set` after all others.
+    pub set: Vec<String>,
+    /// Whether objects that belong to no release are taken into this one. Helm has it since 3.17.
+    pub adopt: bool,
+}
 
 /// Helm for one release of one cluster.
 pub struct Helm<'a> {
     run: &'a Run<'a>,
-    settings: &'a KarpenterSettings,
+    /// The release and its chart.
+    pub chart: Chart,
     /// Namespace of the release.
     pub namespace: String,
     cluster_flags: Vec<String>,
@@ -54,7 +76,8 @@ pub enum HelmError {
 impl HelmError {
     /// The blocker that it makes: the state of the release is not known.
     #[must_use]
-    pub fn blocker(&self) -> Blocker {
+    pub fn blocker(&self, chart: &Chart) -> Blocker {
+        let Chart { release, namespace, .. } = chart;
         let unknown = |code, remediation: &str| {
             Blocker::new(code, format!("the state of the Helm release is not known: {self}"), remediation)
         };
@@ -64,7 +87,7 @@ impl HelmError {
                 Code::ClusterUnauthorized,
                 "use an identity that may read Secrets in the release's namespace",
             )
-            .commands(["kubectl auth can-i list secrets -n kube-system"]),
+            .commands([format!("kubectl auth can-i list secrets -n {namespace}")]),
             Self::Refused { said: Said::Unreachable | Said::Passing, .. } => unknown(
                 Code::ClusterUnreachable,
                 "check the network path to the API server and its health, then run again",
@@ -75,7 +98,7 @@ impl HelmError {
                 "nothing was installed, because a release that cannot be read is not a release that \
                  is not there: see that the command below answers, then run again",
             )
-            .commands(["helm status karpenter --namespace kube-system"]),
+            .commands([format!("helm status {release} --namespace {namespace}")]),
         }
     }
 }
@@ -98,9 +121,9 @@ impl Retryable for HelmError {
 }
 
 impl<'a> Helm<'a> {
-    /// Helm for the configured release, in its configured namespace.
+    /// Helm for a release, in the namespace that it is configured for.
     #[must_use]
-    pub fn new(run: &'a Run<'a>, connection: &Connection) -> Self {
+    pub fn new(run: &'a Run<'a>, connection: &Connection, chart: Chart) -> Self {
         let mut cluster_flags = Vec::new();
         if let Some(path) = &connection.kubeconfig {
             cluster_flags.extend(["--kubeconfig".to_owned(), path.clone()]);
@@ -108,8 +131,7 @@ impl<'a> Helm<'a> {
         if let Some(context) = &connection.context {
             cluster_flags.extend(["--kube-context".to_owned(), context.clone()]);
         }
-        let settings = &run.settings.karpenter;
-        Self { run, settings, namespace: settings.namespace.clone(), cluster_flags }
+        Self { run, namespace: chart.namespace.clone(), chart, cluster_flags }
     }
 
     fn args(&self, args: &[&str]) -> Vec<String> {
@@ -118,8 +140,8 @@ impl<'a> Helm<'a> {
         args
     }
 
-    /// A call that changes nothing, and its answer as JSON.
-    async fn read(&self, what: &str, args: &[&str]) -> Result<Value, HelmError> {
+    /// A call that changes nothing, and its answer.
+    async fn answer(&self, what: &str, args: &[&str]) -> Result<ToolOutput, HelmError> {
         let operation = format!("helm {what}");
         self.run
             .retrying(&operation, || async {
@@ -134,10 +156,16 @@ impl<'a> Helm<'a> {
                         lines: said_last(&output),
                     });
                 }
-                serde_json::from_str(&output.stdout)
-                    .map_err(|error| HelmError::Garbage { what: what.to_owned(), detail: error.to_string() })
+                Ok(output)
             })
             .await
+    }
+
+    /// The same, where the answer is JSON.
+    async fn read(&self, what: &str, args: &[&str]) -> Result<Value, HelmError> {
+        let output = self.answer(what, args).await?;
+        serde_json::from_str(&output.stdout)
+            .map_err(|error| HelmError::Garbage { what: what.to_owned(), detail: error.to_string() })
     }
 
     fn garbage(what: &str, detail: &str) -> HelmError {
@@ -149,7 +177,7 @@ impl<'a> Helm<'a> {
     /// # Errors
     /// When Helm could not say.
     pub async fn status(&self) -> Result<Option<Release>, HelmError> {
-        let release = self.settings.release.as_str();
+        let release = self.chart.release.as_str();
         let args = ["status", release, "--namespace", &self.namespace, "-o", "json"];
         match self.read("status", &args).await {
             Ok(answer) => Release::of_status(&answer, &self.namespace)
@@ -165,7 +193,7 @@ impl<'a> Helm<'a> {
     /// # Errors
     /// When Helm could not say.
     pub async fn anywhere(&self) -> Result<Vec<Listed>, HelmError> {
-        let release = self.settings.release.as_str();
+        let release = self.chart.release.as_str();
         let filter = format!("^{release}$");
         // Helm 3 hides pending releases without these, and Helm 4 has no --all.
         let args = [
@@ -197,7 +225,7 @@ impl<'a> Helm<'a> {
     /// # Errors
     /// When Helm could not say.
     pub async fn history(&self) -> Result<Vec<Revision>, HelmError> {
-        let release = self.settings.release.as_str();
+        let release = self.chart.release.as_str();
         let args = ["history", release, "--namespace", &self.namespace, "-o", "json"];
         let answer = self.read("history", &args).await?;
         let entries = answer.as_array().ok_or_else(|| Self::garbage("history", "it is not a JSON array"))?;
@@ -218,7 +246,7 @@ impl<'a> Helm<'a> {
     /// # Errors
     /// When Helm could not say.
     pub async fn user_values(&self) -> Result<Option<Value>, HelmError> {
-        let release = self.settings.release.as_str();
+        let release = self.chart.release.as_str();
         let args = ["get", "values", release, "--namespace", &self.namespace, "-o", "json"];
         match self.read("get values", &args).await? {
             Value::Null => Ok(None),
@@ -238,42 +266,44 @@ impl<'a> Helm<'a> {
     ///
     /// # Errors
     /// When Helm did not run to its end.
-    pub async fn upgrade(&self, cluster_name: &str, keep: Option<&Value>) -> Result<ToolOutput, ToolError> {
-        let settings = self.settings;
+    pub async fn upgrade(&self, keep: Option<&Value>) -> Result<ToolOutput, ToolError> {
+        let chart = &self.chart;
         let timeout = self.run.settings.limits.helm_timeout;
-        let name = format!("settings.clusterName={cluster_name}");
         let go_timeout = duration::go(timeout);
-        let mut args = self.args(&[
-            "upgrade",
-            "--install",
-            &settings.release,
-            &settings.chart,
-            "--version",
-            &settings.version,
-            "--namespace",
-            &self.namespace,
-            "--create-namespace",
-            "--set",
-            &name,
-            "--wait",
-            "--timeout",
-            &go_timeout,
-        ]);
-        let values = settings.values.over(keep);
+        let mut args = vec!["upgrade", "--install", &chart.release, &chart.reference];
+        if let Some(version) = &chart.version {
+            args.extend(["--version", version]);
+        }
+        args.extend(["--namespace", &self.namespace, "--create-namespace"]);
+        for value in &chart.needed {
+            args.extend(["--set", value]);
+        }
+        args.extend(["--wait", "--timeout", &go_timeout]);
+        let values = chart.values.over(keep);
         if values.is_some() {
-            args.extend(["--values".to_owned(), "-".to_owned()]);
+            args.extend(["--values", "-"]);
         }
-        if let Some(path) = &settings.values.file {
-            args.extend(["--values".to_owned(), path.clone()]);
+        if let Some(path) = &chart.values.file {
+            args.extend(["--values", path]);
         }
-        if let Some(replicas) = settings.replicas {
-            args.extend(["--set".to_owned(), format!("replicas={replicas}")]);
+        for value in &chart.set {
+            args.extend(["--set", value]);
         }
-        for value in &settings.set {
-            args.extend(["--set".to_owned(), value.clone()]);
+        if chart.adopt {
+            args.push("--take-ownership");
         }
         let stdin = values.map(|values| values.to_string());
-        self.run.tool("helm", args, stdin, with_margin(timeout)).await
+        self.run.tool("helm", self.args(&args), stdin, with_margin(timeout)).await
+    }
+
+    /// The manifest of the newest revision: the objects that the release owns, as YAML documents.
+    ///
+    /// # Errors
+    /// When Helm could not say.
+    pub async fn manifest(&self) -> Result<String, HelmError> {
+        let release = self.chart.release.as_str();
+        let args = ["get", "manifest", release, "--namespace", &self.namespace];
+        Ok(self.answer("get manifest", &args).await?.stdout)
     }
 
     /// `helm rollback` to a revision. Not waited for: the repair that follows waits.
@@ -285,7 +315,7 @@ impl<'a> Helm<'a> {
         let (revision, go_timeout) = (revision.to_string(), duration::go(timeout));
         let args = self.args(&[
             "rollback",
-            &self.settings.release,
+            &self.chart.release,
             &revision,
             "--namespace",
             &self.namespace,
@@ -304,7 +334,7 @@ impl<'a> Helm<'a> {
         let go_timeout = duration::go(timeout);
         let args = self.args(&[
             "uninstall",
-            &self.settings.release,
+            &self.chart.release,
             "--namespace",
             &self.namespace,
             "--wait",
@@ -319,7 +349,7 @@ impl<'a> Helm<'a> {
     /// # Errors
     /// When Helm did not run to its end.
     pub async fn registry_logout(&self) -> Result<ToolOutput, ToolError> {
-        let host = self.settings.chart.trim_start_matches("oci://");
+        let host = self.chart.reference.trim_start_matches("oci://");
         let host = host.split('/').next().unwrap_or(host).to_owned();
         let args = vec!["registry".to_owned(), "logout".to_owned(), host];
         self.run.tool("helm", args, None, self.run.settings.limits.api_timeout).await

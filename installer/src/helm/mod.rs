@@ -4,6 +4,6 @@ mod command;
 mod release;
 mod said;
 
-pub use command::{Helm, HelmError, said_last};
+pub use command::{Chart, Helm, HelmError, said_last};
 pub use release::{Listed, Release, ReleaseStatus, Revision};
 pub use said::{Said, classify};

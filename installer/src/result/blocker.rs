@@ -42,6 +42,18 @@ pub enum Code {
     KarpenterReleaseElsewhere,
     /// `status` only: the release is there and has failed.
     KarpenterReleaseFailed,
+    /// The Karpenter that is asked for does not run on the cluster's Kubernetes.
+    KarpenterIncompatible,
+    /// The first installation of a release of the application stack failed.
+    ReleaseSetupFailed,
+    /// The repair of a failed release of the application stack failed.
+    ReleaseRepairFailed,
+    /// A release of the application stack is there and something that it runs is not Ready.
+    ReleaseNotReady,
+    /// Somebody else is, or may be, changing a release of the application stack.
+    ReleaseLocked,
+    /// A release of the application stack is in another namespace than the configured one.
+    ReleaseElsewhere,
     /// The kubeconfig leads to another cluster than the one asked for.
     WrongCluster,
     /// A file that the configuration names cannot be used.
@@ -107,6 +119,12 @@ impl Code {
             | Code::KarpenterReleaseLocked
             | Code::KarpenterReleaseElsewhere
             | Code::KarpenterReleaseFailed
+            | Code::KarpenterIncompatible
+            | Code::ReleaseSetupFailed
+            | Code::ReleaseRepairFailed
+            | Code::ReleaseNotReady
+            | Code::ReleaseLocked
+            | Code::ReleaseElsewhere
             | Code::WrongCluster
             | Code::DeadlineExceeded => Class::Failure,
             Code::ClusterUnreachable

@@ -137,6 +137,9 @@ pub struct Platform {
     pub coredns_replicas: Option<Replicas>,
     /// Whether Karpenter can be installed on it.
     pub platform_healthy: Option<bool>,
+    /// The API server's version; absent when there was no reason to ask.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<String>,
 }
 
 /// Replicas of a workload.
@@ -176,6 +179,20 @@ pub struct Karpenter {
     pub script_ran: bool,
     /// The controller's pods that are not Ready; `null` when they were not read.
     pub pending_pods: Option<Vec<PodReport>>,
+    /// Karpenter's custom resource definitions; absent when there was no reason to look at them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub definitions: Option<Definitions>,
+    /// What keeps a Ready controller from doing its work, or may.
+    pub warnings: Vec<Warning>,
+}
+
+/// Karpenter's custom resource definitions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Definitions {
+    /// Those that the controller needs and the cluster has not, as last read.
+    pub missing: Vec<String>,
+    /// Whether this run installed their chart.
+    pub installed: bool,
 }
 
 /// The Helm release.

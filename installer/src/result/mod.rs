@@ -10,8 +10,8 @@ use serde::Serialize;
 pub use blocker::{Blocker, Class, Code};
 pub use derive::{Verdict, derive};
 pub use evidence::{
-    Container, Controller, CoreRelease, Eks, Evidence, Karpenter, Phase1, Phase2, Phase3, Phase4, Platform,
-    PodReport, ReleaseEvidence, Replicas, Termination, Warning,
+    Container, Controller, CoreRelease, Definitions, Eks, Evidence, Karpenter, Phase1, Phase2, Phase3,
+    Phase4, Platform, PodReport, ReleaseEvidence, Replicas, Termination, Warning,
 };
 
 use crate::phases::Phase;

@@ -86,9 +86,10 @@ impl Session<'_> {
         let mut items =
             self.items(&release.manifest, "unable to build kubernetes objects from release manifest").await?;
         own_all(&mut items, &release);
-        let adopted = objects::adoptable(&self.api, &items, name, &self.namespace)
-            .await
-            .map_err(|failure| failure.within("Unable to continue with install"))?;
+        let adopted =
+            objects::adoptable(&self.api, &items, name, &self.namespace, self.line.is("take-ownership"))
+                .await
+                .map_err(|failure| failure.within("Unable to continue with install"))?;
         if dry {
             release.info.description = "Dry run complete".into();
             return Ok(release);
@@ -192,9 +193,10 @@ impl Session<'_> {
         own_all(&mut target, &release);
         let new: Vec<Item> =
             target.iter().filter(|it| !original.iter().any(|old| old.place == it.place)).cloned().collect();
-        let adopted = objects::adoptable(&self.api, &new, name, &self.namespace)
-            .await
-            .map_err(|failure| failure.within("Unable to continue with update"))?;
+        let adopted =
+            objects::adoptable(&self.api, &new, name, &self.namespace, self.line.is("take-ownership"))
+                .await
+                .map_err(|failure| failure.within("Unable to continue with update"))?;
         original.extend(adopted);
         if self.line.dry_run() {
             release.info.description = "Dry run complete".into();

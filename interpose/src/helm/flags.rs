@@ -64,7 +64,6 @@ const NOT_HERE: &[&str] = &[
     "recreate-pods",
     "cleanup-on-fail",
     "labels",
-    "take-ownership",
     "set-file",
     "set-literal",
     "devel",
@@ -98,6 +97,7 @@ const VALUES: &[Flag] = &[
     ("render-subchart-notes", None, Nothing),
     ("hide-notes", None, Nothing),
     ("force", None, Nothing),
+    ("take-ownership", None, Nothing),
     ("output", Some('o'), Value),
 ];
 

@@ -78,12 +78,14 @@ pub(super) fn own(object: &mut Value, release: &str, namespace: &str) {
     }
 }
 
-/// Which of these objects are there already; one that is not this release's is an error.
+/// Which of these objects are there already; one that is not this release's is an error, unless it is to
+/// be taken.
 pub(super) async fn adoptable(
     api: &Api,
     items: &[Item],
     release: &str,
     namespace: &str,
+    take: bool,
 ) -> Result<Vec<Item>, Failure> {
     let mut found = Vec::new();
     for item in items {
@@ -94,7 +96,9 @@ pub(super) async fn adoptable(
             ))
         })?;
         let Some(live) = live else { continue };
-        if let Err(why) = owned(&live, release, namespace) {
+        if let Err(why) = owned(&live, release, namespace)
+            && !take
+        {
             return Err(Failure::said(format!(
                 "{} exists and cannot be imported into the current release: {why}",
                 item.described()

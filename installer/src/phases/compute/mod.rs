@@ -3,16 +3,25 @@
 //! Platform gate, the release's state, what that state asks for, readiness, diagnosis: in this order, and
 //! nothing is changed before the gate has held.
 
-mod change;
+mod compatibility;
+mod definitions;
+mod provisioning;
 mod readiness;
-mod release;
 
 use crate::cluster::Cluster;
 use crate::context::Run;
-use crate::helm::{Helm, HelmError, Release, ReleaseStatus};
+use crate::helm::{Chart, ReleaseStatus};
 use crate::phases::Phase;
 use crate::platform::{Nodes, PlatformHealth};
+use crate::release::{Change, Codes, Gate, Work};
 use crate::result::{Blocker, Class, Code, Forced, Phase3};
+
+const CODES: Codes = Codes {
+    setup: Code::KarpenterSetupFailed,
+    repair: Code::KarpenterRepairFailed,
+    locked: Code::KarpenterReleaseLocked,
+    elsewhere: Code::KarpenterReleaseElsewhere,
+};
 
 /// How the phase ended.
 #[derive(Debug, Default)]
@@ -58,9 +67,12 @@ fn forgivable(blockers: &[Blocker]) -> bool {
 struct Compute<'a, 'r> {
     run: &'r Run<'r>,
     cluster: &'a Cluster<'r>,
-    helm: Helm<'r>,
     nodes: Nodes,
     evidence: &'a mut Phase3,
+    /// Whether what has to be seen to before the first change has been.
+    prepared: bool,
+    /// The pods of the Ready controller.
+    replicas: Vec<String>,
 }
 
 async fn steps(
@@ -86,10 +98,21 @@ async fn steps(
         });
     }
     *gate_held = true;
-    let helm = Helm::new(run, &cluster.connection);
-    let mut compute = Compute { run, cluster: &cluster, helm, nodes: health.nodes, evidence };
-    compute.act().await?;
-    compute.become_ready().await
+    let mut compute = Compute {
+        run,
+        cluster: &cluster,
+        nodes: health.nodes,
+        evidence,
+        prepared: false,
+        replicas: Vec::new(),
+    };
+    let mut work = compute.work();
+    let acted = work.act(&mut compute).await;
+    compute.note(&work);
+    acted?;
+    compute.become_ready().await?;
+    compute.look_around().await;
+    Ok(())
 }
 
 /// Connects, and sees that the kubeconfig leads to the cluster that was asked for.
@@ -129,41 +152,94 @@ async fn gate(
     Ok(health)
 }
 
-impl Compute<'_, '_> {
-    /// Writes what Helm last said into the evidence.
-    fn note(&mut self, release: Option<&Release>) {
-        let karpenter = &mut self.evidence.karpenter;
-        karpenter.release.exists = Some(release.is_some());
-        karpenter.release.status = release.map(|release| release.word.clone());
-        karpenter.release.revision = release.map(|release| release.revision);
-        let is = |status| release.is_some_and(|release| release.status == status);
-        karpenter.installed = Some(is(ReleaseStatus::Deployed));
-        karpenter.needs_repair = Some(is(ReleaseStatus::Failed));
+impl<'a, 'r> Compute<'a, 'r> {
+    /// The release, of which nothing is known yet.
+    fn work(&self) -> Work<'a, 'r> {
+        let settings = &self.run.settings.karpenter;
+        let replicas = settings.replicas.map(|replicas| format!("replicas={replicas}"));
+        let chart = Chart {
+            release: settings.release.clone(),
+            reference: settings.chart.clone(),
+            version: Some(settings.version.clone()),
+            namespace: settings.namespace.clone(),
+            values: settings.values.clone(),
+            needed: self
+                .cluster_name()
+                .map(|name| format!("settings.clusterName={name}"))
+                .into_iter()
+                .collect(),
+            set: replicas.into_iter().chain(settings.set.iter().cloned()).collect(),
+            adopt: false,
+        };
+        Work::new(self.cluster, Phase::Compute, CODES, true, chart)
     }
 
-    /// Something is about to change: until it is read again, nothing is known of the release.
+    /// The cluster's name for the chart: as asked for, or else as the kubeconfig has it.
+    fn cluster_name(&self) -> Option<String> {
+        let asked = self.run.settings.cluster.name.as_ref();
+        asked.or(self.evidence.identity.name.as_ref()).cloned()
+    }
+
+    /// Takes over what is known of the release.
+    fn note(&mut self, work: &Work<'_, '_>) {
+        let (karpenter, record) = (&mut self.evidence.karpenter, &work.record);
+        karpenter.release.clone_from(&record.release);
+        karpenter.existed = record.existed;
+        (karpenter.installed, karpenter.needs_repair) = (record.installed, record.needs_repair);
+        karpenter.repair_attempted = record.repair_attempted;
+        karpenter.repair_succeeded = record.repair_succeeded;
+        karpenter.script_ran = record.script_ran;
+        karpenter.namespace.clone_from(&work.helm.namespace);
+    }
+}
+
+impl Gate for Compute<'_, '_> {
     fn forget(&mut self) {
         let karpenter = &mut self.evidence.karpenter;
-        karpenter.release = crate::result::ReleaseEvidence::default();
-        (karpenter.installed, karpenter.needs_repair) = (None, None);
         (karpenter.controller_ready, karpenter.controller) = (None, None);
         karpenter.pending_pods = None;
     }
 
-    /// Asks Helm for the release.
-    async fn read_release(&mut self) -> Result<Option<Release>, HelmError> {
-        let release = self.helm.status().await?;
-        self.note(release.as_ref());
-        Ok(release)
+    async fn before(&mut self, change: Change) -> Result<(), Vec<Blocker>> {
+        if self.prepared {
+            return Ok(());
+        }
+        if self.cluster_name().is_none() {
+            return Err(vec![Blocker::new(
+                Code::Usage,
+                "the chart needs the cluster's name (settings.clusterName), CLUSTER_NAME is not set and \
+                 the kubeconfig's context does not name an EKS cluster",
+                "set CLUSTER_NAME, or pass --cluster-name",
+            )]);
+        }
+        self.see_compatibility().await?;
+        // The first installation brings the definitions along; Helm never adds them later.
+        if change == Change::Repair {
+            self.complete_definitions().await?;
+        }
+        self.prepared = true;
+        Ok(())
     }
 
-    /// The same, where not knowing ends the phase.
-    async fn release_or_stop(&mut self) -> Result<Option<Release>, Vec<Blocker>> {
-        let run = self.run;
-        self.read_release().await.map_err(|error| {
-            run.fail("helm-status", error.to_string());
-            vec![error.blocker()]
-        })
+    async fn is_ready(&mut self, namespace: &str) -> bool {
+        namespace.clone_into(&mut self.evidence.karpenter.namespace);
+        self.controller_is_ready().await
+    }
+
+    async fn explain(&mut self, namespace: &str, mut blocker: Blocker, words: &str) -> Vec<Blocker> {
+        namespace.clone_into(&mut self.evidence.karpenter.namespace);
+        let findings = match self.look_at_controller(Some(words)).await {
+            Ok(findings) => findings,
+            Err(error) => {
+                // The first error stays the first; this one says why there is no more to say.
+                return vec![blocker, error.blocker(Some(&self.cluster.connection.server))];
+            }
+        };
+        match &findings.why {
+            Some(why) => blocker.message.push_str(&format!("; {why}")),
+            None => blocker.message.push_str("; the reason is unrecognised: these are its own words"),
+        }
+        findings.complete(blocker)
     }
 }
 
@@ -172,18 +248,14 @@ pub async fn inspect(run: &Run<'_>, evidence: &mut Phase3) -> Result<bool, Vec<B
     evidence.karpenter.namespace.clone_from(&run.settings.karpenter.namespace);
     let cluster = connect(run, evidence).await?;
     let health = gate(run, &cluster, evidence).await?;
-    let helm = Helm::new(run, &cluster.connection);
-    let mut compute = Compute { run, cluster: &cluster, helm, nodes: health.nodes.clone(), evidence };
+    let nodes = health.nodes.clone();
+    let mut compute =
+        Compute { run, cluster: &cluster, nodes, evidence, prepared: false, replicas: Vec::new() };
     let mut blockers = health.blockers;
-    let mut release = compute.release_or_stop().await?;
-    if release.is_none()
-        && let Some(adopted) = compute.elsewhere().await?
-    {
-        compute.helm.namespace.clone_from(&adopted);
-        compute.evidence.karpenter.namespace = adopted;
-        release = compute.release_or_stop().await?;
-    }
-    compute.evidence.karpenter.existed = Some(release.is_some());
+    let mut work = compute.work();
+    let found = work.find().await;
+    compute.note(&work);
+    let release = found?;
     let Some(release) = release else {
         run.step("helm-status", "there is no release: the compute phase has not run");
         return if blockers.is_empty() { Ok(false) } else { Err(blockers) };

@@ -16,7 +16,7 @@ use crate::cluster::ReadError;
 use crate::diagnosis::{Diagnosis, Subject, unready};
 use crate::duration;
 use crate::platform::PlatformHealth;
-use crate::result::{Blocker, Code, Controller};
+use crate::result::{Blocker, Code, Controller, Platform};
 
 /// The label of the controller's Deployment and pods.
 const LABEL: &str = "app.kubernetes.io/name=karpenter";
@@ -112,9 +112,23 @@ impl Compute<'_, '_> {
         Subject { release: &self.run.settings.karpenter.release, namespace, selector: LABEL }
     }
 
-    /// Waits for the controller to be Ready and to stay so.
+    /// Waits for the controller to be Ready and to stay so. One that lacks its definitions gets them and
+    /// another chance.
     pub(super) async fn become_ready(&mut self) -> Result<(), Vec<Blocker>> {
-        self.judge_controller(self.run.settings.limits.ready_timeout).await
+        let limit = self.run.settings.limits.ready_timeout;
+        let judged = self.judge_controller(limit).await;
+        let lacking = |blockers: &[Blocker]| {
+            blockers.iter().any(|blocker| blocker.cause.as_deref() == Some("CRDS_MISSING"))
+        };
+        match judged {
+            Err(blockers) if lacking(&blockers) => {
+                if !self.complete_definitions().await? {
+                    return Err(blockers);
+                }
+                self.judge_controller(limit).await
+            }
+            judged => judged,
+        }
     }
 
     /// Judges the controller, waiting up to `limit` for it to be Ready.
@@ -141,7 +155,7 @@ impl Compute<'_, '_> {
 
     async fn not_ready(&mut self, state: ControllerState, limit: Duration) -> Vec<Blocker> {
         self.run.gate("controller", "blocked");
-        let namespace = self.helm.namespace.clone();
+        let namespace = self.evidence.karpenter.namespace.clone();
         let waited =
             if limit.is_zero() { String::new() } else { format!(" after waiting {}", duration::go(limit)) };
         let numbers = self.evidence.karpenter.controller.clone().unwrap_or_default();
@@ -234,7 +248,7 @@ impl Compute<'_, '_> {
         limit: Duration,
         done: impl Fn(&ControllerState) -> Option<ControllerState>,
     ) -> Result<ControllerState, ReadError> {
-        let path = format!("/apis/apps/v1/namespaces/{}/deployments", self.helm.namespace);
+        let path = format!("/apis/apps/v1/namespaces/{}/deployments", self.evidence.karpenter.namespace);
         let release = self.run.settings.karpenter.release.clone();
         let by_name = format!("metadata.name={release}");
         let pick = |deployments: &BTreeMap<String, Deployment>| {
@@ -269,7 +283,7 @@ impl Compute<'_, '_> {
     }
 
     async fn pods(&self) -> Result<Vec<Pod>, ReadError> {
-        let path = format!("/api/v1/namespaces/{}/pods", self.helm.namespace);
+        let path = format!("/api/v1/namespaces/{}/pods", self.evidence.karpenter.namespace);
         let query = [("labelSelector", LABEL)];
         Ok(self.cluster.list::<Pod>("list the controller's pods", &path, &query).await?.items)
     }
@@ -279,7 +293,8 @@ impl Compute<'_, '_> {
             |pod: &&Pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Failed");
         // A Ready Deployment may have remains of evicted pods about; they are not pending.
         let pods: Vec<Pod> = pods.iter().filter(|pod| !failed(pod)).cloned().collect();
-        let namespace = self.helm.namespace.clone();
+        self.replicas = pods.iter().filter_map(|pod| pod.metadata.name.clone()).collect();
+        let namespace = self.evidence.karpenter.namespace.clone();
         let subject = self.subject(&namespace);
         let diagnosis = Diagnosis::of(self.cluster, subject, &pods, &self.nodes).await;
         self.evidence.karpenter.pending_pods = Some(diagnosis.reports);
@@ -293,10 +308,10 @@ impl Compute<'_, '_> {
 
     /// Reads everything that may say why the controller is not Ready.
     pub(super) async fn look_at_controller(&mut self, said: Option<&str>) -> Result<Findings, ReadError> {
-        let path = format!("/apis/apps/v1/namespaces/{}/deployments", self.helm.namespace);
+        let path = format!("/apis/apps/v1/namespaces/{}/deployments", self.evidence.karpenter.namespace);
         self.watch_controller(Duration::ZERO, |_| None).await?;
         let pods = self.pods().await?;
-        let namespace = self.helm.namespace.clone();
+        let namespace = self.evidence.karpenter.namespace.clone();
         let subject = self.subject(&namespace);
         let diagnosis = Diagnosis::of(self.cluster, subject, &pods, &self.nodes).await;
         self.evidence.karpenter.pending_pods = Some(diagnosis.reports.clone());
@@ -318,7 +333,8 @@ impl Compute<'_, '_> {
         // so takes nothing away from what is known.
         let platform = PlatformHealth::read(self.cluster).await.ok();
         if let Some(platform) = &platform {
-            self.evidence.platform = platform.evidence();
+            let kubernetes = self.evidence.platform.kubernetes.take();
+            self.evidence.platform = Platform { kubernetes, ..platform.evidence() };
         }
         let platform = platform.filter(|platform| !platform.healthy);
         Ok(Findings { diagnosis, why, platform })

@@ -88,7 +88,7 @@ impl Stage {
 
     pub(crate) async fn with(shape: impl FnOnce(&mut Config)) -> Self {
         let origin = "2026-01-02T03:04:05Z".parse().unwrap();
-        let mut config = Config { origin: Some(origin), ..Config::default() };
+        let mut config = Config { origin: Some(origin), kubernetes: 34, ..Config::default() };
         shape(&mut config);
         let cluster = Cluster::start(config).await.unwrap();
         Self { cluster, settings: Settings::default(), helm_fails: None, garbage: false }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use serde_json::Value;
 
-use super::Compute;
 use super::change::Change;
+use super::{Gate, Work};
 use crate::duration;
 use crate::helm::{Release, ReleaseStatus};
 use crate::result::{Blocker, Code};
@@ -14,24 +14,31 @@ use crate::result::{Blocker, Code};
 /// No sound sequence of states is longer; a longer one is somebody else at work on the release.
 const STEPS: usize = 8;
 
-impl Compute<'_, '_> {
-    /// Brings the release to `deployed`, or says why not.
-    pub(super) async fn act(&mut self) -> Result<(), Vec<Blocker>> {
+impl Work<'_, '_> {
+    /// Reads the release, where it is configured to be and, when it is not there, wherever else it may be.
+    pub(crate) async fn find(&mut self) -> Result<Option<Release>, Vec<Blocker>> {
         let mut release = self.release_or_stop().await?;
         if release.is_none()
             && let Some(adopted) = self.elsewhere().await?
         {
-            self.helm.namespace.clone_from(&adopted);
-            self.evidence.karpenter.namespace = adopted;
+            self.helm.namespace = adopted;
             release = self.release_or_stop().await?;
         }
-        self.evidence.karpenter.existed = Some(release.is_some());
+        self.record.existed = Some(release.is_some());
+        Ok(release)
+    }
+
+    /// Brings the release to `deployed`, or says why not. The first thing that it changes is preceded by
+    /// the gate's word that it may.
+    pub(crate) async fn act(&mut self, gate: &mut impl Gate) -> Result<(), Vec<Blocker>> {
+        let mut release = self.find().await?;
         let mut keep: Option<Value> = None;
         let mut unlocked = false;
         let patience = self.run.ctx.clock.elapsed() + self.run.settings.limits.ready_timeout;
         for _ in 0..STEPS {
             let Some(current) = release.clone() else {
-                return self.upgrade(Change::Setup, 0, keep).await;
+                gate.before(Change::Setup).await?;
+                return self.upgrade(gate, Change::Setup, 0, keep).await;
             };
             self.describe(&current);
             match current.status {
@@ -40,7 +47,8 @@ impl Compute<'_, '_> {
                     if keep.is_none() {
                         keep = self.user_values().await?;
                     }
-                    return self.upgrade(Change::Repair, current.revision, keep).await;
+                    gate.before(Change::Repair).await?;
+                    return self.upgrade(gate, Change::Repair, current.revision, keep).await;
                 }
                 ReleaseStatus::PendingInstall
                 | ReleaseStatus::PendingUpgrade
@@ -53,17 +61,23 @@ impl Compute<'_, '_> {
                         self.wait_for_change(remaining).await?;
                     } else {
                         keep = self.user_values().await?;
-                        self.unlock(&current).await?;
+                        gate.before(Change::Repair).await?;
+                        self.unlock(gate, &current).await?;
                         unlocked = true;
                     }
                 }
-                ReleaseStatus::Uninstalling => self.finish_uninstall().await?,
+                ReleaseStatus::Uninstalling => {
+                    gate.before(Change::Setup).await?;
+                    self.finish_uninstall(gate).await?;
+                }
                 ReleaseStatus::Superseded => {
                     keep = self.user_values().await?;
-                    return self.upgrade(Change::Setup, current.revision, keep).await;
+                    gate.before(Change::Setup).await?;
+                    return self.upgrade(gate, Change::Setup, current.revision, keep).await;
                 }
                 ReleaseStatus::Uninstalled => {
-                    return self.upgrade(Change::Setup, current.revision, None).await;
+                    gate.before(Change::Setup).await?;
+                    return self.upgrade(gate, Change::Setup, current.revision, None).await;
                 }
                 ReleaseStatus::Unknown => return Err(vec![self.unknown(&current)]),
             }
@@ -72,7 +86,7 @@ impl Compute<'_, '_> {
         let last = release.map_or_else(|| "absent".to_owned(), |release| release.word);
         Err(vec![
             Blocker::new(
-                Code::KarpenterReleaseLocked,
+                self.codes.locked,
                 format!("the release keeps changing while we look at it; it was last {last}"),
                 "see who else is working on the release, let them finish, and run again",
             )
@@ -96,15 +110,17 @@ impl Compute<'_, '_> {
     }
 
     /// Helm has just said that the release is not in its namespace. A second read must agree before
-    /// anything is installed, and finds a release of the same name in another namespace: a second
-    /// Karpenter beside it would fight it. Returns the namespace to go on in, if it is another.
-    pub(super) async fn elsewhere(&mut self) -> Result<Option<String>, Vec<Blocker>> {
+    /// anything is installed, and finds a release of the same name in another namespace: where there must
+    /// be only one, a second one beside it would fight it. Returns the namespace to go on in, if it is another.
+    async fn elsewhere(&mut self) -> Result<Option<String>, Vec<Blocker>> {
         let run = self.run;
         let listed = self.helm.anywhere().await.map_err(|error| {
             run.fail("helm-list", error.to_string());
-            vec![error.blocker()]
+            vec![error.blocker(&self.helm.chart)]
         })?;
-        let Some(found) = listed.first() else {
+        let here = |found: &&crate::helm::Listed| found.namespace == self.helm.namespace;
+        let found = if self.sole { listed.first() } else { listed.iter().find(here) };
+        let Some(found) = found else {
             run.step("helm-status", "there is no release");
             return Ok(None);
         };
@@ -114,10 +130,10 @@ impl Compute<'_, '_> {
         }
         Err(vec![
             Blocker::new(
-                Code::KarpenterReleaseElsewhere,
+                self.codes.elsewhere,
                 format!(
-                    "the release is in namespace {} (status {}) and not in {}; a second Karpenter \
-                     beside it would fight it",
+                    "the release is in namespace {} (status {}) and not in {}; a second one beside it \
+                     would fight it",
                     found.namespace, found.status, self.helm.namespace
                 ),
                 "adopt the release where it is with EKS_INSTALLER_KARPENTER_NAMESPACE, or uninstall it \
@@ -133,11 +149,11 @@ impl Compute<'_, '_> {
         ])
     }
 
-    pub(super) async fn user_values(&mut self) -> Result<Option<Value>, Vec<Blocker>> {
+    async fn user_values(&mut self) -> Result<Option<Value>, Vec<Blocker>> {
         let run = self.run;
         self.helm.user_values().await.map_err(|error| {
             run.fail("helm-values", error.to_string());
-            vec![error.blocker()]
+            vec![error.blocker(&self.helm.chart)]
         })
     }
 
@@ -160,7 +176,7 @@ impl Compute<'_, '_> {
             format!("somebody may be at work on the release; waiting up to {}", duration::go(limit)),
         );
         let path = format!("/api/v1/namespaces/{}/secrets", self.helm.namespace);
-        let selector = format!("owner=helm,name={}", self.run.settings.karpenter.release);
+        let selector = format!("owner=helm,name={}", self.helm.chart.release);
         let mut first = None;
         let watched = self
             .cluster
@@ -203,7 +219,7 @@ impl Compute<'_, '_> {
             release.last_deployed.map_or_else(|| "an unknown time".to_owned(), |since| since.to_string());
         let timeout = duration::go(self.run.settings.limits.helm_timeout);
         Blocker::new(
-            Code::KarpenterReleaseLocked,
+            self.codes.locked,
             format!(
                 "the release is {} at revision {} since {since}, which is less than the Helm timeout of \
                  {timeout} ago: another operation may be in progress",
@@ -229,7 +245,7 @@ impl Compute<'_, '_> {
     }
 
     pub(super) fn history_command(&self) -> String {
-        let release = &self.run.settings.karpenter.release;
+        let release = &self.helm.chart.release;
         format!("helm history {release} --namespace {}", self.helm.namespace)
     }
 }

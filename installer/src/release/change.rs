@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::Compute;
+use super::{Gate, Work};
 use crate::context::millis;
 use crate::helm::{Release, ReleaseStatus, Said, classify, said_last};
-use crate::result::{Blocker, Code};
+use crate::result::Blocker;
 use crate::retry::Target;
 use crate::seams::{ToolError, ToolOutput};
 
 /// Which of the two changes an upgrade is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
+pub(crate) enum Change {
     /// The first installation.
     Setup,
     /// The repair of a failed release.
@@ -30,13 +30,6 @@ impl Change {
             Self::Repair => "repair",
         }
     }
-
-    fn code(self) -> Code {
-        match self {
-            Self::Setup => Code::KarpenterSetupFailed,
-            Self::Repair => Code::KarpenterRepairFailed,
-        }
-    }
 }
 
 /// What a write came to, in the terms in which one decides what to do next.
@@ -45,29 +38,29 @@ struct Failure {
     words: String,
 }
 
-impl Compute<'_, '_> {
+impl Work<'_, '_> {
     /// `helm upgrade --install` until the release is deployed. `before` is the newest revision there was.
     pub(super) async fn upgrade(
         &mut self,
+        gate: &mut impl Gate,
         change: Change,
         before: u64,
         keep: Option<Value>,
     ) -> Result<(), Vec<Blocker>> {
-        let name = self.cluster_name()?;
         let began = self.run.ctx.clock.elapsed();
         match change {
-            Change::Setup => self.evidence.karpenter.script_ran = true,
+            Change::Setup => self.record.script_ran = true,
             Change::Repair => {
-                self.evidence.karpenter.repair_attempted = true;
-                self.evidence.karpenter.repair_succeeded = Some(false);
+                self.record.repair_attempted = true;
+                self.record.repair_succeeded = Some(false);
                 self.run.count(|telemetry| telemetry.repair_attempts += 1);
             }
         }
-        let outcome = self.attempt_upgrade(change, before, &name, keep.as_ref()).await;
+        let outcome = self.attempt_upgrade(gate, change, before, keep.as_ref()).await;
         if change == Change::Repair {
             let took = millis(self.run.ctx.clock.elapsed() - began);
             let succeeded = outcome.is_ok();
-            self.evidence.karpenter.repair_succeeded = Some(succeeded);
+            self.record.repair_succeeded = Some(succeeded);
             self.run.count(|telemetry| {
                 telemetry.repair_duration_ms += took;
                 telemetry.repair_successes += u32::from(succeeded);
@@ -78,23 +71,27 @@ impl Compute<'_, '_> {
 
     async fn attempt_upgrade(
         &mut self,
+        gate: &mut impl Gate,
         change: Change,
         before: u64,
-        name: &str,
         keep: Option<&Value>,
     ) -> Result<(), Vec<Blocker>> {
-        let settings = &self.run.settings.karpenter;
         let step = if change == Change::Setup { "setup" } else { "repair" };
         let operation = format!("helm upgrade ({})", change.name());
         self.run.step(
             step,
-            format!("helm upgrade --install {} {} {}", settings.release, settings.chart, settings.version),
+            format!(
+                "helm upgrade --install {} {} {}",
+                self.helm.chart.release,
+                self.helm.chart.reference,
+                self.helm.chart.version.as_deref().unwrap_or("(newest)")
+            ),
         );
         let mut attempts = self.run.attempts(Target::Helm);
         let (mut logged_out, mut waited_out) = (false, false);
         loop {
-            self.forget();
-            let answer = self.helm.upgrade(name, keep).await;
+            self.forget(gate);
+            let answer = self.helm.upgrade(keep).await;
             if let Err(ToolError::Stopped { reason, .. }) = &answer {
                 return Err(vec![Blocker::stopped(*reason)]);
             }
@@ -106,7 +103,7 @@ impl Compute<'_, '_> {
             let release = match self.read_release().await {
                 Ok(release) => release,
                 Err(error) => {
-                    let mut blockers = vec![error.blocker()];
+                    let mut blockers = vec![error.blocker(&self.helm.chart)];
                     if !success {
                         blockers.push(self.change_failed(change, &failure.words));
                     }
@@ -129,13 +126,13 @@ impl Compute<'_, '_> {
                     let again = self.run.backoff(&mut attempts, &operation, &failure.words, None).await;
                     if again && let Some(ours) = release.as_ref().filter(|it| it.status.pending()) {
                         // Our own Helm has ended and left its lock behind.
-                        self.unlock(ours).await?;
+                        self.unlock(gate, ours).await?;
                     }
                     again
                 }
                 // The objects became ready after Helm had stopped waiting: the release only has to be
                 // marked so.
-                Said::WaitTimedOut if !waited_out && self.controller_is_ready().await => {
+                Said::WaitTimedOut if !waited_out && gate.is_ready(&self.helm.namespace).await => {
                     waited_out = true;
                     self.run.retried(Target::Helm, &operation, &failure.words);
                     true
@@ -160,41 +157,29 @@ impl Compute<'_, '_> {
                     failure.words
                 };
                 self.run.fail(step, &words);
-                return Err(self.explain_failure(change, &words).await);
+                return Err(gate
+                    .explain(&self.helm.namespace, self.change_failed(change, &words), &words)
+                    .await);
             }
         }
     }
 
     /// The blocker of a change that failed, in the tool's own words.
     fn change_failed(&self, change: Change, words: &str) -> Blocker {
-        let release = &self.run.settings.karpenter.release;
+        let release = &self.helm.chart.release;
         Blocker::new(
-            change.code(),
+            if change == Change::Setup { self.codes.setup } else { self.codes.repair },
             format!("the {} of release {release} failed: {words}", change.name()),
-            "mend what the message names and run the compute phase again; it repairs the release",
+            format!(
+                "mend what the message names and run the {} phase again; it repairs the release",
+                self.phase.name()
+            ),
         )
         .commands([
             format!("helm status {release} --namespace {}", self.helm.namespace),
             self.history_command(),
-            format!("kubectl -n {} get pods -l app.kubernetes.io/name=karpenter", self.helm.namespace),
+            format!("kubectl -n {} get pods -l app.kubernetes.io/instance={release}", self.helm.namespace),
         ])
-    }
-
-    /// The blockers of a change that failed: Helm's words, and what the cluster says about the reason.
-    async fn explain_failure(&mut self, change: Change, words: &str) -> Vec<Blocker> {
-        let mut blocker = self.change_failed(change, words);
-        let findings = match self.look_at_controller(Some(words)).await {
-            Ok(findings) => findings,
-            Err(error) => {
-                // The first error stays the first; this one says why there is no more to say.
-                return vec![blocker, error.blocker(Some(&self.cluster.connection.server))];
-            }
-        };
-        match &findings.why {
-            Some(why) => blocker.message.push_str(&format!("; {why}")),
-            None => blocker.message.push_str("; the reason is unrecognised: these are its own words"),
-        }
-        findings.complete(blocker)
     }
 
     /// An expired token of a public registry is worse than none: without one the pull is anonymous.
@@ -210,15 +195,19 @@ impl Compute<'_, '_> {
 
     /// Takes a stale lock off without losing history: back to the newest good revision, or, when there
     /// is none to go back to, by uninstalling what was never installed.
-    pub(super) async fn unlock(&mut self, release: &Release) -> Result<(), Vec<Blocker>> {
+    pub(super) async fn unlock(
+        &mut self,
+        gate: &mut impl Gate,
+        release: &Release,
+    ) -> Result<(), Vec<Blocker>> {
         let run = self.run;
-        let history = self.helm.history().await.map_err(|error| vec![error.blocker()])?;
+        let history = self.helm.history().await.map_err(|error| vec![error.blocker(&self.helm.chart)])?;
         let older = || history.iter().rev().filter(|entry| entry.revision < release.revision);
         let good = older()
             .find(|entry| matches!(entry.status, ReleaseStatus::Deployed | ReleaseStatus::Superseded))
             // Without a good one, a failed one still keeps the history; the repair follows.
             .or_else(|| older().find(|entry| entry.status == ReleaseStatus::Failed));
-        self.forget();
+        self.forget(gate);
         let answer = if let Some(good) = good {
             run.warn(
                 "helm-lock",
@@ -236,8 +225,8 @@ impl Compute<'_, '_> {
     }
 
     /// Finishes an uninstall that somebody began.
-    pub(super) async fn finish_uninstall(&mut self) -> Result<(), Vec<Blocker>> {
-        self.forget();
+    pub(super) async fn finish_uninstall(&mut self, gate: &mut impl Gate) -> Result<(), Vec<Blocker>> {
+        self.forget(gate);
         self.run.step("uninstall", "finishing the uninstall that was begun");
         let answer = self.helm.uninstall().await;
         let gone = |now: &Release| now.status != ReleaseStatus::Uninstalling;
@@ -260,27 +249,14 @@ impl Compute<'_, '_> {
             Ok(release) if release.as_ref().is_none_or(&good) => Ok(()),
             Ok(_) => Err(vec![
                 Blocker::new(
-                    Code::KarpenterReleaseLocked,
+                    self.codes.locked,
                     format!("{what} failed: {}", failure.words),
                     "see what the history says, and roll back or uninstall by hand",
                 )
                 .commands([self.history_command()]),
             ]),
-            Err(error) => Err(vec![error.blocker()]),
+            Err(error) => Err(vec![error.blocker(&self.helm.chart)]),
         }
-    }
-
-    /// The cluster's name for the chart: as asked for, or else as the kubeconfig has it.
-    fn cluster_name(&self) -> Result<String, Vec<Blocker>> {
-        let asked = self.run.settings.cluster.name.as_ref();
-        asked.or(self.evidence.identity.name.as_ref()).cloned().ok_or_else(|| {
-            vec![Blocker::new(
-                Code::Usage,
-                "the chart needs the cluster's name (settings.clusterName), CLUSTER_NAME is not set and \
-                 the kubeconfig's context does not name an EKS cluster",
-                "set CLUSTER_NAME, or pass --cluster-name",
-            )]
-        })
     }
 }
 
