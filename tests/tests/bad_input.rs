@@ -28,7 +28,7 @@ control: { cluster: { nodes: 2 } }
 
 #[rstest]
 #[case::an_unknown_key("  nodes: 0", "  ndoes: 0", ":4:3", "unknown field", "did you mean `nodes`?")]
-#[case::a_wrong_type("  nodes: 0", "  nodes: many", ":4:10", "many", "nodes: many")]
+#[case::a_wrong_type("  nodes: 0", "  nodes: many", ":4:10", "expected a whole number", "not many")]
 #[case::an_unknown_fault(
     "steps:",
     "faults:\n  - cordns: { state: missing }\nsteps:",
@@ -84,7 +84,7 @@ fn a_bomb_of_aliases_is_refused_before_it_goes_off() {
 
 #[rstest]
 #[case::of_ten_megabytes(vec![b'#'; 10 << 20], "it has 10485760 bytes, and a scenario has at most")]
-#[case::that_is_empty(Vec::new(), "file.yaml")]
+#[case::that_is_empty(Vec::new(), "it is empty")]
 #[case::that_is_no_text(vec![0xff; 64], "failed to read")]
 fn a_file_that_is_no_scenario_is_refused(#[case] bytes: Vec<u8>, #[case] what: &str) {
     let sandbox = Sandbox::new();

@@ -156,6 +156,9 @@ fn totals(to: &mut impl Write, summary: &Summary) -> io::Result<()> {
             .map(|(verdict, count)| format!("{count} {}", verdict.word()).style(style(verdict).1).to_string())
             .collect();
     writeln!(to, "\n{} in {}", words.join(", "), seconds(summary.elapsed_ms))?;
+    if summary.exit == Some(ExitCode::Cleanup.code()) {
+        writeln!(to, "not everything could be cleaned up: cargo xtask cluster prune tries again")?;
+    }
     if summary.exit == Some(ExitCode::NothingSelected.code()) {
         writeln!(to, "nothing was judged: backend {} can carry none of them", summary.backend)?;
     }

@@ -32,6 +32,13 @@ pub enum ScenarioError {
         /// Its size in bytes.
         size: u64,
     },
+    /// There is nothing in the file.
+    #[error("failed to read {}: it is empty", path.display())]
+    #[diagnostic(help("begin with `name:`; any file of the catalogue shows how to go on"))]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file is not a scenario.
     #[error("failed to read scenario {}:{line}:{column}", file.name())]
     Wrong {
@@ -64,6 +71,9 @@ pub fn parse(path: &Path) -> Result<Scenario, ScenarioError> {
         return Err(ScenarioError::TooLarge { path: path.to_owned(), size });
     }
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    if text.trim().is_empty() {
+        return Err(ScenarioError::Empty { path: path.to_owned() });
+    }
     read(&path.display().to_string(), &text)
 }
 
@@ -81,9 +91,9 @@ pub(super) fn read(name: &str, text: &str) -> Result<Scenario, ScenarioError> {
             SourceSpan::from((offset, usize::try_from(length).unwrap_or(0).min(text.len() - offset)))
         });
         let mut problem = bare(&error.to_string());
-        if let serde_saphyr::Error::InvalidScalar { .. } = error.without_snippet() {
+        if let serde_saphyr::Error::InvalidScalar { ty, .. } = error.without_snippet() {
             let found = text.get(span.offset()..span.offset() + span.len()).unwrap_or_default();
-            problem = format!("{problem}: {found}");
+            problem = format!("expected {}, not {}", kind(ty), found.lines().next().unwrap_or_default());
         }
         ScenarioError::Wrong {
             file: Arc::new(NamedSource::new(name, text.to_owned())),
@@ -96,6 +106,15 @@ pub(super) fn read(name: &str, text: &str) -> Result<Scenario, ScenarioError> {
     })?;
     check(name, text, &scenario)?;
     Ok(scenario)
+}
+
+/// What the parser calls by the name of a type.
+fn kind(ty: &str) -> &str {
+    match ty {
+        "u8" | "u16" | "u32" | "u64" => "a whole number that is not negative",
+        "i8" | "i16" | "i32" | "i64" => "a whole number",
+        other => other,
+    }
 }
 
 /// The parser's words without the place that it appends; the report shows the place itself.
@@ -262,7 +281,7 @@ control: { cluster: { nodes: 2 } }
 
     #[rstest]
     #[case("  nodes: 0", "  ndoes: 0", 4, "unknown field", Some("did you mean `nodes`?"))]
-    #[case("  nodes: 0", "  nodes: many", 4, "many", None)]
+    #[case("  nodes: 0", "  nodes: many", 4, "expected a whole number that is not negative, not many", None)]
     #[case("exit: 3", "exit: { atLeast: x }", 8, "atLeast takes a number", None)]
     #[case("name: no-nodes", "name: No Nodes", 1, "is not a scenario's name", Some("lower-case"))]
     #[case(
