@@ -1,4 +1,5 @@
-//! `schema`: the generated JSON Schemas, kept in the repository so that a change is a visible diff.
+//! `schema`: what is generated of the types, kept in the repository so that a change is a visible diff: the JSON
+//! Schemas, and the reference of scenario files.
 
 use harness::verdict::ExitCode;
 use xshell::cmd;
@@ -16,19 +17,24 @@ pub(crate) fn run(args: &SchemaArgs) -> Result<ExitCode, Failure> {
         Failure::new(ExitCode::Infrastructure, format!("failed to make the schemas: {error}"))
     };
     let result = cmd!(shell, "{installer} schema").quiet().read().map_err(|error| failed(&error))?;
-    let scenario_schema =
-        serde_json::to_string_pretty(&harness::scenario::schema()).map_err(|error| failed(&error))?;
+    let schema = harness::scenario::schema();
+    let scenario_schema = serde_json::to_string_pretty(&schema).map_err(|error| failed(&error))?;
+    let reference = harness::scenario::reference(&schema);
     let mut differing = Vec::new();
-    for (name, text) in [("result.json", result), ("scenario.json", scenario_schema)] {
-        let path = build::root().join("schemas").join(name);
+    for (name, text) in [
+        ("schemas/result.json", result),
+        ("schemas/scenario.json", scenario_schema),
+        ("docs/scenario-reference.md", reference),
+    ] {
+        let path = build::root().join(name);
         let text = format!("{}\n", text.trim_end());
         let kept = std::fs::read_to_string(&path).unwrap_or_default();
         if kept == text {
             continue;
         }
-        differing.push(format!("schemas/{name}"));
+        differing.push(name);
         if !args.check {
-            std::fs::create_dir_all(build::root().join("schemas"))
+            std::fs::create_dir_all(path.parent().unwrap_or(&path))
                 .and_then(|()| std::fs::write(&path, text))
                 .map_err(|error| failed(&error))?;
         }

@@ -51,6 +51,7 @@ enum Moment {
 /// What happens to a request.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[schemars(rename = "BrokenRequest")]
 enum Break {
     /// Answers with a `Status` of its own.
     Respond(Respond),

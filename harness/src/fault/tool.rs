@@ -45,6 +45,7 @@ enum Moment {
 /// What happens to a call.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[schemars(rename = "BrokenCall")]
 enum Break {
     /// It ends with this exit code and these words.
     Exit(Exit),

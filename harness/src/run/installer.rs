@@ -46,7 +46,8 @@ impl InstallerError {
 }
 
 impl Installer {
-    /// Reads a command line, quoted as in a shell; no shell ever runs it.
+    /// Reads a command line, quoted as in a shell; no shell ever runs it. A word that is the relative path of a
+    /// file, as in `sh scripts/install.sh`, keeps meaning that file, although the installer runs elsewhere.
     ///
     /// # Errors
     /// It cannot be split into words, or its program is not there or not executable.
@@ -54,7 +55,8 @@ impl Installer {
         let unreadable = || InstallerError::Unreadable(line.to_owned());
         let mut words = shlex::split(line).ok_or_else(unreadable)?.into_iter();
         let program = words.next().filter(|word| !word.is_empty()).ok_or_else(unreadable)?;
-        Ok(Self { program: find(&program)?, words: words.collect(), shown: line.to_owned() })
+        let words = words.map(pinned).collect();
+        Ok(Self { program: find(&program)?, words, shown: line.to_owned() })
     }
 
     /// A program with these words, both taken as they are; reports call it `shown`.
@@ -113,6 +115,16 @@ fn args(run: &RunStep) -> Vec<String> {
     args
 }
 
+/// A word as it means the same in every folder.
+fn pinned(word: String) -> String {
+    let path = Path::new(&word);
+    if !path.is_relative() || !path.is_file() {
+        return word;
+    }
+    let whole = std::path::absolute(path).ok();
+    whole.and_then(|path| path.into_os_string().into_string().ok()).unwrap_or(word)
+}
+
 fn find(program: &str) -> Result<PathBuf, InstallerError> {
     let path = Path::new(program);
     if program.contains('/') && path.is_file() && which::which(path).is_err() {
@@ -135,6 +147,14 @@ mod tests {
         assert_eq!(words("sh {args} x"), ["install", "--phase", "compute", "x"]);
         assert_eq!(words("sh --only={phase}"), ["--only=compute"]);
         assert_eq!(words("sh 'a b'"), ["a b"]);
+    }
+
+    #[test]
+    fn a_file_that_is_named_relative_to_here_is_the_same_file_elsewhere() {
+        let run = RunStep::default();
+        let words = Installer::parse("sh Cargo.toml no-such-file --file=Cargo.toml").unwrap().words(&run);
+        assert_eq!(words[0], std::path::absolute("Cargo.toml").unwrap().to_str().unwrap());
+        assert_eq!(words[1..], ["no-such-file", "--file=Cargo.toml"]);
     }
 
     #[test]

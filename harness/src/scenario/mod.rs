@@ -6,6 +6,7 @@ mod model;
 mod overlay;
 mod parse;
 mod place;
+mod reference;
 
 pub use catalogue::{Catalogue, CatalogueError, Found};
 pub use matcher::{Matcher, Mismatched, at_path};
@@ -17,6 +18,7 @@ pub use model::{
 pub(crate) use parse::minor;
 pub use parse::{ScenarioError, parse};
 pub use place::Placed;
+pub use reference::reference;
 
 /// The JSON Schema of a scenario file.
 #[must_use]

@@ -1,0 +1,20 @@
+//! Real tools that a test compares with, or needs.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+/// The executable that a variable such as `SEATRIAL_KUBECTL` names. Without one it says `SKIPPED: …`, past the
+/// test harness, which would keep a `println!` to itself.
+///
+/// # Panics
+/// There is none, and `SEATRIAL_REQUIRE_TOOLS=1` wants one.
+#[must_use]
+pub fn real(variable: &str) -> Option<PathBuf> {
+    if let Some(path) = std::env::var_os(variable) {
+        return Some(path.into());
+    }
+    let required = std::env::var("SEATRIAL_REQUIRE_TOOLS").is_ok_and(|it| it == "1");
+    assert!(!required, "{variable} names no executable, and SEATRIAL_REQUIRE_TOOLS wants one");
+    let _ = writeln!(std::io::stderr().lock(), "SKIPPED: {variable} names no executable");
+    None
+}
