@@ -1,7 +1,7 @@
 //! The embedded cluster: a Kubernetes API server, scheduler, controllers and kubelet model in one library.
 
 pub mod admission;
-mod bootstrap;
+pub mod bootstrap;
 pub mod clock;
 mod cluster;
 mod codec;

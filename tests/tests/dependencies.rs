@@ -90,6 +90,7 @@ impl Graph {
 #[case::the_installer("eks-installer")]
 #[case::the_embedded_cluster("kubesim")]
 #[case::the_interposers("interpose")]
+#[case::the_real_executables("assets")]
 fn depends_on_nothing_of_ours(#[case] member: &str) {
     assert_eq!(graph().built_from(member), BTreeSet::new());
 }

@@ -118,12 +118,16 @@ pub(crate) fn built_in(built: &build::Executables) -> Result<Installer, Failure>
 
 /// The backend of this name.
 pub(crate) fn backend(name: &str) -> Result<Box<dyn backend::Backend>, Failure> {
-    backend::named(name).ok_or_else(|| {
+    let found = backend::named(name).ok_or_else(|| {
         let near = harness::nearest(name, backend::NAMES);
         let meant = near.map_or_else(String::new, |near| format!("did you mean {near}? "));
         Failure::new(ExitCode::Usage, format!("there is no backend {name:?}"))
             .hint(format!("{meant}the backends are {}", backend::NAMES.join(", ")))
-    })
+    })?;
+    match found.missing() {
+        None => Ok(found),
+        Some(missing) => Err(Failure::new(ExitCode::Prerequisite, missing.what).hint(missing.hint)),
+    }
 }
 
 /// How many scenarios run at the same time: twice as many as there are processors, since most of a scenario is

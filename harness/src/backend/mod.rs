@@ -1,5 +1,6 @@
 //! Where clusters come from. A backend is one file and one line in [`named`].
 
+pub mod control_plane;
 mod sim;
 
 use std::collections::BTreeSet;
@@ -8,6 +9,7 @@ use futures::future::BoxFuture;
 use kubesim::kubelet::{Images, Nodes};
 use kubesim::tap::{Recording, Tap};
 
+pub use control_plane::ControlPlane;
 pub use sim::Sim;
 
 use crate::observe::Snapshot;
@@ -73,6 +75,15 @@ impl ClusterError {
     }
 }
 
+/// Why a backend cannot be used on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// What failed, on what.
+    pub what: String,
+    /// What to type next.
+    pub hint: String,
+}
+
 /// Makes clusters.
 pub trait Backend: Send + Sync {
     /// Its name on the command line.
@@ -80,6 +91,16 @@ pub trait Backend: Send + Sync {
 
     /// What its clusters can do.
     fn offers(&self) -> BTreeSet<Capability>;
+
+    /// What this machine lacks for any cluster of it.
+    fn missing(&self) -> Option<Missing> {
+        None
+    }
+
+    /// Why it cannot make a cluster of this shape, though it can make others.
+    fn lacks(&self, _shape: &ClusterShape) -> Option<String> {
+        None
+    }
 
     /// How long things may take on it, where a scenario does not say.
     fn timeouts(&self) -> Timeouts;
@@ -127,6 +148,14 @@ pub trait Cluster: Send + Sync {
     /// Revokes the installer's credentials, or restores them.
     fn authorized(&self, valid: bool) -> BoxFuture<'_, Result<(), ClusterError>>;
 
+    /// Whether it is whole: a part of it that died is a failure of the infrastructure.
+    ///
+    /// # Errors
+    /// It is not; with the dead part's last words.
+    fn health(&self) -> Result<(), ClusterError> {
+        Ok(())
+    }
+
     /// Every object, as it is now.
     fn snapshot(&self) -> BoxFuture<'_, Result<Snapshot, ClusterError>>;
 
@@ -141,7 +170,7 @@ pub trait Cluster: Send + Sync {
 }
 
 /// Names of all backends.
-pub const NAMES: [&str; 1] = [sim::NAME];
+pub const NAMES: [&str; 2] = [sim::NAME, control_plane::NAME];
 
 /// The backend of this name.
 #[must_use]

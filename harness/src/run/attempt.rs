@@ -71,6 +71,9 @@ impl From<ClusterError> for Trouble {
 
 /// What a scenario needs that a backend does not have.
 pub(super) fn unsupported(scenario: &Scenario, backend: &dyn Backend) -> Option<String> {
+    if let Some(lacking) = backend.lacks(&scenario.cluster) {
+        return Some(format!("backend {}: {lacking}", backend.name()));
+    }
     let offers = backend.offers();
     let injected = scenario.steps.iter().filter_map(|step| step.inject.as_ref());
     let control = scenario.control.faults.iter().flatten();
@@ -228,6 +231,8 @@ async fn carry_out(
         if setting.stop.is_triggered() {
             return Err(Trouble::Interrupted);
         }
+        // What the installer made of a cluster that broke down is not its fault.
+        cluster.health()?;
         if let Some(expected) = &step.expect {
             let now = cluster.snapshot().await?;
             judged.and(expect::judge(setting.file, expected, attempted.run.as_ref(), &stage.origin, &now));

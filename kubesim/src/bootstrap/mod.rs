@@ -11,9 +11,23 @@ use crate::store::{GroupResource, Meta, Store};
 
 /// Parsed once in a process; a start only stores it.
 static CONTENT: LazyLock<Result<Vec<Value>, String>> = LazyLock::new(|| {
-    let parsed: Result<Vec<Value>, _> = serde_saphyr::from_multiple(include_str!("eks.yaml"));
+    let parsed: Result<Vec<Value>, _> = serde_saphyr::from_multiple(text());
     parsed.map_err(|error| error.to_string())
 });
+
+/// The content, as a YAML stream of manifests.
+#[must_use]
+pub fn text() -> &'static str {
+    include_str!("eks.yaml")
+}
+
+/// The content, one manifest after the other.
+///
+/// # Errors
+/// It cannot be read; that is a defect of it.
+pub fn content() -> Result<Vec<Value>, String> {
+    CONTENT.clone()
+}
 
 /// The namespaces that every cluster has.
 const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];

@@ -1,0 +1,177 @@
+//! A control plane as a cluster under test: behind a tap of its own, its store read for snapshots.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use assets::Minor;
+use futures::future::BoxFuture;
+use kubesim::kubelet::{Images, Nodes};
+use kubesim::tap::{Recording, Tap};
+use kubesim::transport::{ClientCertificate, ClusterIdentity, Proxy, Upstream, User};
+use serde_json::json;
+use tokio::sync::{Mutex, watch};
+
+use super::etcd::{self, Pulse};
+use super::plane::Plane;
+use super::pool::Pool;
+use super::{pki, restore, settle};
+use crate::backend::{Cluster, ClusterError, Identity};
+use crate::observe::Snapshot;
+
+/// Whom the installer is; its requests are known by it.
+const SUBJECT: &str = "seatrial:installer";
+
+/// A control plane that serves one scenario.
+pub(super) struct Up {
+    pool: Arc<Pool>,
+    minor: Option<Minor>,
+    plane: Plane,
+    proxy: Proxy,
+    subject: User,
+    token: String,
+    owner: String,
+    changes: Mutex<(watch::Receiver<Pulse>, watch::Receiver<u64>)>,
+}
+
+impl Up {
+    /// Puts a tap before a control plane.
+    pub(super) async fn new(
+        pool: Arc<Pool>,
+        minor: Option<Minor>,
+        plane: Plane,
+    ) -> Result<Self, ClusterError> {
+        let keys = plane.keys();
+        let upstream = Upstream {
+            url: plane.url(),
+            ca_pem: pki::read(keys, pki::CA)?,
+            front_proxy: ClientCertificate {
+                certificate: pki::read(keys, pki::FRONT[0])?,
+                key: pki::read(keys, pki::FRONT[1])?,
+            },
+        };
+        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let proxy = Proxy::start(&upstream, Tap::new(), free, ClusterIdentity::default())
+            .await
+            .map_err(|error| ClusterError::new(format!("start the tap: {error}")))?;
+        let subject = User::new(SUBJECT, ["system:masters"]);
+        let token = proxy.authenticator().issue_token(&subject);
+        let owner = proxy.server().kubeconfig(&User::admin());
+        let changes = Mutex::new((plane.pulse(), proxy.tap().changes()));
+        Ok(Self { pool, minor, plane, proxy, subject, token, owner, changes })
+    }
+}
+
+impl Cluster for Up {
+    fn admin(&self) -> kube::Client {
+        self.plane.admin()
+    }
+
+    fn identity(&self) -> Identity {
+        let identity = self.proxy.server().identity().clone();
+        Identity {
+            name: identity.name,
+            region: identity.region,
+            account: identity.account,
+            endpoint: self.proxy.server().url(),
+        }
+    }
+
+    fn kubeconfig(&self) -> String {
+        self.proxy.server().kubeconfig_with_token(&self.token)
+    }
+
+    fn owner_kubeconfig(&self) -> String {
+        self.owner.clone()
+    }
+
+    fn requests(&self) -> Vec<Recording> {
+        let all = self.proxy.tap().recordings();
+        // A request whose credentials were refused has no user; nobody but the installer sends such.
+        all.into_iter().filter(|it| it.user == SUBJECT || it.user.is_empty()).collect()
+    }
+
+    fn nodes(&self) -> Option<&Nodes> {
+        None
+    }
+
+    fn images(&self) -> Option<&Images> {
+        None
+    }
+
+    fn tap(&self) -> Option<&Tap> {
+        Some(self.proxy.tap())
+    }
+
+    fn reachable(&self, open: bool) -> BoxFuture<'_, Result<(), ClusterError>> {
+        Box::pin(async move {
+            if open {
+                return self.proxy.server().open().await.map_err(ClusterError::new);
+            }
+            self.proxy.server().close().await;
+            Ok(())
+        })
+    }
+
+    fn authorized(&self, valid: bool) -> BoxFuture<'_, Result<(), ClusterError>> {
+        Box::pin(async move {
+            if valid {
+                self.proxy.authenticator().accept_token(&self.token, &self.subject);
+            } else {
+                self.proxy.authenticator().revoke(SUBJECT);
+            }
+            Ok(())
+        })
+    }
+
+    fn health(&self) -> Result<(), ClusterError> {
+        self.plane.alive()
+    }
+
+    /// Read from the store, so that it is of one moment, whatever kinds there are.
+    fn snapshot(&self) -> BoxFuture<'_, Result<Snapshot, ClusterError>> {
+        Box::pin(async move {
+            let (_, entries) = self.plane.etcd().all(true).await?;
+            let mut snapshot = Snapshot::default();
+            for (key, entry) in &entries {
+                let Some(plural) = restore::resource(key) else { continue };
+                let Some(mut object) = etcd::object(&entry.value) else { continue };
+                let version = object["apiVersion"].as_str().unwrap_or_default();
+                let group = version.split_once('/').map_or("", |(group, _)| group);
+                let resource = if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
+                // The store knows an object's version by its own revision and does not write it into it.
+                object["metadata"]["resourceVersion"] = json!(entry.mod_revision.to_string());
+                snapshot.insert(&resource, Arc::new(object));
+            }
+            Ok(snapshot)
+        })
+    }
+
+    fn changed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let mut changes = self.changes.lock().await;
+            let (store, requests) = &mut *changes;
+            // A sender that is gone means that the cluster is; then there is nothing to wait for.
+            tokio::select! {
+                biased;
+                _ = store.changed() => {}
+                _ = requests.changed() => {}
+            }
+        })
+    }
+
+    fn settled(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            // Whether it is alive at all shows at the next thing that is asked of it.
+            let _ = settle::settled(&self.plane, settle::QUIET).await;
+        })
+    }
+
+    fn down(self: Box<Self>) -> BoxFuture<'static, Result<(), ClusterError>> {
+        Box::pin(async move {
+            let Self { pool, minor, plane, proxy, .. } = *self;
+            proxy.shutdown().await;
+            pool.give_back(minor, plane);
+            Ok(())
+        })
+    }
+}

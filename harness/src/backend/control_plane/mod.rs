@@ -1,0 +1,21 @@
+//! A real control plane as a backend: etcd, kube-apiserver, kube-controller-manager and kube-scheduler as processes
+//! of this machine, without containers and without root.
+
+mod cluster;
+mod components;
+mod content;
+mod estate;
+mod etcd;
+mod pki;
+mod plane;
+mod pool;
+mod prepared;
+mod processes;
+mod provider;
+mod restore;
+mod settle;
+#[cfg(test)]
+mod tests;
+
+pub use provider::ControlPlane;
+pub(super) use provider::NAME;

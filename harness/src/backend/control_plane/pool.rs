@@ -1,0 +1,100 @@
+//! Control planes that are started once and used again and again.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use assets::{Minor, Places, Wanted};
+use tokio::sync::OnceCell;
+
+use super::plane::{Blueprint, Plane};
+use super::prepared;
+use crate::backend::ClusterError;
+use crate::ledger::Ledger;
+
+/// Control planes of one process. Dropping it kills those that nobody uses.
+pub(super) struct Pool {
+    places: Places,
+    state: PathBuf,
+    ledger: OnceCell<Ledger>,
+    blueprints: Mutex<BTreeMap<Option<Minor>, Arc<OnceCell<Blueprint>>>>,
+    idle: Mutex<Vec<(Option<Minor>, Plane)>>,
+}
+
+impl Pool {
+    /// An empty pool whose planes are made of what is found in these places; `state` is the folder of ledgers.
+    pub(super) fn new(places: Places, state: &Path) -> Self {
+        Self {
+            places,
+            state: state.to_owned(),
+            ledger: OnceCell::new(),
+            blueprints: Mutex::default(),
+            idle: Mutex::default(),
+        }
+    }
+
+    pub(super) fn places(&self) -> &Places {
+        &self.places
+    }
+
+    /// A control plane in its first state: one that was used before, brought back, else a new one. One that cannot
+    /// be brought back is thrown away.
+    pub(super) async fn take(&self, minor: Option<Minor>) -> Result<Plane, ClusterError> {
+        while let Some(mut plane) = self.used(minor) {
+            if plane.reset().await.is_ok() {
+                return Ok(plane);
+            }
+        }
+        let blueprint = self.blueprint(minor).await?;
+        Plane::start(&blueprint, self.ledger().await?).await
+    }
+
+    /// Gives one back, in whatever state.
+    pub(super) fn give_back(&self, minor: Option<Minor>, plane: Plane) {
+        if plane.alive().is_ok() {
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push((minor, plane));
+        }
+    }
+
+    fn used(&self, minor: Option<Minor>) -> Option<Plane> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let position = idle.iter().position(|(other, _)| *other == minor)?;
+        Some(idle.swap_remove(position).1)
+    }
+
+    /// What planes of this version are started from.
+    pub(super) async fn blueprint(&self, minor: Option<Minor>) -> Result<Blueprint, ClusterError> {
+        let cell = {
+            let mut blueprints = self.blueprints.lock().unwrap_or_else(PoisonError::into_inner);
+            blueprints.entry(minor).or_default().clone()
+        };
+        let made = cell.get_or_try_init(|| async {
+            let (places, wanted) = (self.places.clone(), Wanted::control_plane(minor));
+            let found = tokio::task::spawn_blocking(move || assets::find(&places, &wanted, &mut |_| {}));
+            let found = found.await.map_err(ClusterError::new)?;
+            let found = found.map_err(|error| ClusterError::new(format!("{error}; {}", error.hint())))?;
+            prepared::blueprint(&self.places.cache, Arc::new(found), self.ledger().await?).await
+        });
+        made.await.cloned()
+    }
+
+    pub(super) async fn ledger(&self) -> Result<&Ledger, ClusterError> {
+        let open = || async {
+            let name = format!("control-plane-{}-{:08x}", std::process::id(), fastrand::u32(..));
+            Ledger::open(&self.state, &name).map_err(|error| {
+                ClusterError::new(format!("write a ledger in {}: {error}", self.state.display()))
+            })
+        };
+        self.ledger.get_or_try_init(open).await
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.idle.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+        if let Some(ledger) = self.ledger.take() {
+            // What is still owed stays for `cluster prune`.
+            let _ = ledger.close();
+        }
+    }
+}

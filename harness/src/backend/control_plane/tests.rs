@@ -1,0 +1,348 @@
+//! Real control planes: what a start, a reset and an accident leave.
+//!
+//! Without executables (`cargo xtask assets`) the tests skip in sight; with `SEATRIAL_REQUIRE_CONTROL_PLANE=1`
+//! they fail instead.
+#![allow(clippy::unwrap_used)]
+
+use std::io::Write as _;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use assets::Places;
+use http::Request;
+use serde_json::{Value, json};
+
+use super::ControlPlane;
+use super::plane::{Blueprint, Component, Plane};
+use super::pool::Pool;
+use super::restore;
+use crate::backend::{Backend as _, Cluster, ClusterError};
+use crate::ledger;
+use crate::run::children;
+use crate::scenario::ClusterShape;
+
+struct Stage {
+    backend: ControlPlane,
+    state: tempfile::TempDir,
+}
+
+impl Stage {
+    /// `None` where there is no control plane to be had.
+    fn new() -> Option<Self> {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let state = tempfile::tempdir().unwrap();
+        let backend = ControlPlane::new(Places::from_env(), state.path());
+        if let Some(missing) = backend.missing() {
+            let required = std::env::var("SEATRIAL_REQUIRE_CONTROL_PLANE").as_deref() == Ok("1");
+            assert!(!required, "{}; {}", missing.what, missing.hint);
+            // Past the test harness, which would keep a `println!` to itself.
+            let line = format!("SKIPPED: {}; {}\n", missing.what, missing.hint);
+            std::io::stderr().write_all(line.as_bytes()).unwrap();
+            return None;
+        }
+        Some(Self { backend, state })
+    }
+
+    fn pool(&self) -> &Arc<Pool> {
+        self.backend.pool()
+    }
+
+    async fn plane(&self) -> Plane {
+        self.pool().take(None).await.unwrap()
+    }
+
+    async fn up(&self) -> Box<dyn Cluster> {
+        self.backend.provision(&ClusterShape::default(), 0).await.unwrap()
+    }
+
+    /// Marks of the processes that its ledgers owe.
+    fn marks(&self) -> Vec<String> {
+        let mut marks = Vec::new();
+        for entry in std::fs::read_dir(self.state.path()).unwrap() {
+            let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+            for line in text.lines() {
+                let line: Value = serde_json::from_str(line).unwrap();
+                if let Some(mark) = line["owed"]["mark"].as_str() {
+                    marks.push(mark.to_owned());
+                }
+            }
+        }
+        marks
+    }
+}
+
+async fn post(client: &kube::Client, path: &str, object: Value) -> Value {
+    let request = Request::post(path)
+        .header("Content-Type", "application/json")
+        .body(object.to_string().into_bytes())
+        .unwrap();
+    client.request(request).await.unwrap_or_else(|error| panic!("POST {path}: {error}"))
+}
+
+async fn get(client: &kube::Client, path: &str) -> Result<Value, kube::Error> {
+    client.request(Request::get(path).body(Vec::new()).unwrap()).await
+}
+
+/// One of everything that a scenario might leave behind.
+async fn plant(client: &kube::Client) {
+    let meta = |name: &str| json!({"name": name});
+    post(client, "/api/v1/namespaces", json!({"metadata": meta("planted")})).await;
+    let event = json!({
+        "metadata": meta("planted"), "reason": "Planted", "type": "Normal",
+        "involvedObject": {"kind": "Namespace", "namespace": "default", "name": "default"},
+    });
+    post(client, "/api/v1/namespaces/default/events", event).await;
+    let leases = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases";
+    post(client, leases, json!({"metadata": meta("apiserver-planted"), "spec": {"holderIdentity": "x"}}))
+        .await;
+    let definition = json!({
+        "metadata": meta("plants.seatrial.dev"),
+        "spec": {
+            "group": "seatrial.dev", "scope": "Namespaced",
+            "names": {"kind": "Plant", "plural": "plants"},
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {
+                "type": "object", "x-kubernetes-preserve-unknown-fields": true,
+            }}}],
+        },
+    });
+    post(client, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition).await;
+    let plants = "/apis/seatrial.dev/v1/namespaces/default/plants";
+    while get(client, plants).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let plant = json!({"apiVersion": "seatrial.dev/v1", "kind": "Plant", "metadata": {
+        "name": "planted", "finalizers": ["seatrial.dev/never"],
+    }});
+    post(client, plants, plant).await;
+    let webhook = json!({
+        "metadata": meta("planted"),
+        "webhooks": [{
+            "name": "planted.seatrial.dev", "sideEffects": "None", "admissionReviewVersions": ["v1"],
+            "failurePolicy": "Fail", "clientConfig": {"url": "https://127.0.0.1:1/never"},
+            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["secrets"]}],
+        }],
+    });
+    post(client, "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations", webhook).await;
+    let role = json!({"metadata": meta("planted"), "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]});
+    post(client, "/apis/rbac.authorization.k8s.io/v1/clusterroles", role).await;
+    let binding = json!({
+        "metadata": meta("planted"),
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "planted"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "planted"}],
+    });
+    post(client, "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", binding).await;
+    let map = json!({"metadata": {"name": "held", "finalizers": ["seatrial.dev/never"]}});
+    post(client, "/api/v1/namespaces/default/configmaps", map).await;
+    let deployment = json!({
+        "metadata": meta("planted"),
+        "spec": {
+            "replicas": 3, "selector": {"matchLabels": {"app": "planted"}},
+            "template": {"metadata": {"labels": {"app": "planted"}}, "spec": {"containers": [{"name": "c", "image": "c"}]}},
+        },
+    });
+    post(client, "/apis/apps/v1/namespaces/default/deployments", deployment).await;
+    let service = json!({"metadata": meta("planted"), "spec": {"selector": {"app": "planted"}, "ports": [{"port": 80}]}});
+    post(client, "/api/v1/namespaces/default/services", service).await;
+    // And something of the first state is taken away, something is changed.
+    for path in [
+        "/apis/apps/v1/namespaces/kube-system/deployments/coredns",
+        "/api/v1/namespaces/kube-system/configmaps/coredns",
+    ] {
+        let request = Request::delete(path).body(Vec::new()).unwrap();
+        client.request::<Value>(request).await.unwrap();
+    }
+    let request = Request::patch("/apis/rbac.authorization.k8s.io/v1/clusterroles/view")
+        .header("Content-Type", "application/merge-patch+json")
+        .body(json!({"rules": []}).to_string().into_bytes())
+        .unwrap();
+    client.request::<Value>(request).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_a_scenario_left_survives_a_reset() {
+    let Some(stage) = Stage::new() else { return };
+    let mut plane = stage.plane().await;
+    let first = stage.pool().blueprint(None).await.unwrap().first;
+    let client = plane.admin();
+    plant(&client).await;
+    // Controllers at work make it harder.
+    super::settle::settled(&plane, Duration::from_millis(20)).await.unwrap();
+    plane.reset().await.unwrap();
+    let (_, now) = plane.etcd().all(true).await.unwrap();
+    let now = restore::content(now);
+    let differing: Vec<&String> =
+        now.keys().chain(first.keys()).filter(|key| now.get(*key) != first.get(*key)).collect();
+    // Controllers are at work again by now, and may have told of the pods that find no node; nothing else.
+    let pods = |key: &&&String| key.starts_with("/registry/pods/kube-system/");
+    let differing: Vec<_> = differing.iter().filter(|key| !pods(key)).collect();
+    assert!(differing.is_empty(), "{differing:?}");
+    // And the API server has forgotten too: its discovery, its webhooks, its authorizer.
+    assert!(get(&client, "/apis/seatrial.dev/v1").await.is_err());
+    let secret = json!({"metadata": {"name": "after"}});
+    post(&client, "/api/v1/namespaces/default/secrets", secret).await;
+    let review = json!({"spec": {"user": "planted", "resourceAttributes": {"verb": "get", "resource": "pods", "namespace": "default"}}});
+    let review = post(&client, "/apis/authorization.k8s.io/v1/subjectaccessreviews", review).await;
+    assert_eq!(review["status"]["allowed"], false, "{review}");
+    let events = get(&client, "/api/v1/namespaces/default/events").await.unwrap();
+    let planted = events["items"].as_array().unwrap().iter().any(|it| it["metadata"]["name"] == "planted");
+    assert!(!planted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_was_given_back_serves_the_next_scenario_as_new() {
+    let Some(stage) = Stage::new() else { return };
+    let one = stage.up().await;
+    plant(&one.admin()).await;
+    one.down().await.unwrap();
+    let marks = stage.marks();
+    let other = stage.up().await;
+    assert_eq!(stage.marks(), marks, "no second control plane was started");
+    let snapshot = other.snapshot().await.unwrap();
+    assert!(snapshot.get("deployments.apps", "kube-system", "coredns").is_some());
+    assert!(snapshot.get("deployments.apps", "default", "planted").is_none());
+    assert!(snapshot.get("namespaces", "", "planted").is_none());
+    other.down().await.unwrap();
+    drop(stage.backend);
+    assert!(marks.iter().all(|mark| children::marked(mark).is_empty()));
+    assert_eq!(std::fs::read_dir(stage.state.path()).unwrap().count(), 0, "no ledger is left");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_store_tells_what_the_api_tells() {
+    let Some(stage) = Stage::new() else { return };
+    let up = stage.up().await;
+    let snapshot = up.snapshot().await.unwrap();
+    let told = get(&up.admin(), "/apis/apps/v1/namespaces/kube-system/daemonsets/aws-node").await.unwrap();
+    let mut stored = snapshot.get("daemonsets.apps", "kube-system", "aws-node").unwrap().clone();
+    assert_eq!(stored["metadata"]["resourceVersion"], told["metadata"]["resourceVersion"]);
+    // Which fields were set by whom is kept in another form.
+    stored["metadata"]["managedFields"] = told["metadata"]["managedFields"].clone();
+    assert_eq!(stored, told);
+    assert!(snapshot.get("services", "kube-system", "kube-dns").is_some());
+    assert!(snapshot.get("endpoints", "default", "kubernetes").is_some());
+    up.down().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_installers_requests_pass_the_tap_under_its_own_name() {
+    let Some(stage) = Stage::new() else { return };
+    let up = stage.up().await;
+    let config = kube::config::Kubeconfig::from_yaml(&up.kubeconfig()).unwrap();
+    let config = kube::Config::from_custom_kubeconfig(config, &Default::default()).await.unwrap();
+    let installer = kube::Client::try_from(config).unwrap();
+    let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
+    let review = post(&installer, "/apis/authentication.k8s.io/v1/selfsubjectreviews", review).await;
+    assert_eq!(review["status"]["userInfo"]["username"], "seatrial:installer", "{review}");
+    assert_eq!(up.requests().len(), 1);
+    up.authorized(false).await.unwrap();
+    let refused = get(&installer, "/api/v1/nodes").await.unwrap_err();
+    assert!(matches!(&refused, kube::Error::Api(status) if status.code == 401), "{refused}");
+    up.authorized(true).await.unwrap();
+    get(&installer, "/api/v1/nodes").await.unwrap();
+    up.down().await.unwrap();
+}
+
+/// Ports of which the first is somebody else's, once.
+fn stolen_once() -> std::io::Result<[u16; 4]> {
+    static THIEF: Mutex<Option<TcpListener>> = Mutex::new(None);
+    let mut thief = THIEF.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut ports = super::processes::free_ports::<4>()?;
+    if thief.is_none() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        ports[1] = listener.local_addr()?.port();
+        *thief = Some(listener);
+    }
+    Ok(ports)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_was_stolen_is_exchanged_for_another() {
+    let Some(stage) = Stage::new() else { return };
+    let blueprint = Blueprint { ports: stolen_once, ..stage.pool().blueprint(None).await.unwrap() };
+    let plane = Plane::start(&blueprint, stage.pool().ledger().await.unwrap()).await.unwrap();
+    plane.alive().unwrap();
+}
+
+/// Ports of which the first is always somebody else's.
+fn always_stolen() -> std::io::Result<[u16; 4]> {
+    static THIEF: Mutex<Option<TcpListener>> = Mutex::new(None);
+    let mut thief = THIEF.lock().unwrap_or_else(PoisonError::into_inner);
+    let listener = match thief.take() {
+        Some(listener) => listener,
+        None => TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?,
+    };
+    let mut ports = super::processes::free_ports::<4>()?;
+    ports[0] = listener.local_addr()?.port();
+    *thief = Some(listener);
+    Ok(ports)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ports_that_are_always_stolen_end_in_an_error_that_says_so_and_nothing_is_left() {
+    let Some(stage) = Stage::new() else { return };
+    let blueprint = Blueprint { ports: always_stolen, ..stage.pool().blueprint(None).await.unwrap() };
+    let started = Plane::start(&blueprint, stage.pool().ledger().await.unwrap()).await;
+    let ClusterError(words) = started.err().unwrap();
+    assert!(words.starts_with("etcd ended") && words.contains("its port is in use"), "{words}");
+    assert!(stage.marks().iter().all(|mark| children::marked(mark).is_empty()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_component_is_told_of_and_its_control_plane_is_not_used_again() {
+    let Some(stage) = Stage::new() else { return };
+    for component in [Component::Etcd, Component::ApiServer, Component::Controllers, Component::Scheduler] {
+        let plane = stage.plane().await;
+        plane.kill(component).await;
+        let ClusterError(words) = plane.alive().unwrap_err();
+        assert!(words.contains("ended (signal: 9 (SIGKILL))"), "{words}");
+        assert!(words.contains("its last lines"), "{words}");
+        let marks = stage.marks();
+        stage.pool().give_back(None, plane);
+        let next = stage.plane().await;
+        next.alive().unwrap();
+        assert_eq!(stage.marks().len(), marks.len() + 1, "a new one was started");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_server_that_comes_back_serves_what_was_there_and_can_be_reset() {
+    let Some(stage) = Stage::new() else { return };
+    let mut plane = stage.plane().await;
+    let map = json!({"metadata": {"name": "before"}});
+    post(&plane.admin(), "/api/v1/namespaces/default/configmaps", map).await;
+    plane.kill(Component::ApiServer).await;
+    plane.revive_api_server().await.unwrap();
+    get(&plane.admin(), "/api/v1/namespaces/default/configmaps/before").await.unwrap();
+    plane.reset().await.unwrap();
+    let gone = get(&plane.admin(), "/api/v1/namespaces/default/configmaps/before").await;
+    assert!(gone.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_harness_leaves_is_found_by_prune() {
+    let Some(stage) = Stage::new() else { return };
+    let plane = stage.plane().await;
+    let marks = stage.marks();
+    assert!(children::marked(marks.last().unwrap()).len() >= 4);
+    // As if this process had been killed: nobody drops anything, and the lock of the ledger falls.
+    std::mem::forget(plane);
+    let state = stage.state.path().to_owned();
+    let copies: Vec<PathBuf> = std::fs::read_dir(&state).unwrap().map(|it| it.unwrap().path()).collect();
+    let dead = tempfile::tempdir().unwrap();
+    for path in copies {
+        std::fs::copy(&path, dead.path().join(path.file_name().unwrap())).unwrap();
+    }
+    let pruned = ledger::prune(dead.path()).unwrap();
+    assert!(pruned.failed.is_empty(), "{:?}", pruned.failed);
+    assert!(pruned.destroyed.iter().any(|words| words.contains("kube-apiserver")), "{:?}", pruned.destroyed);
+    assert!(pruned.destroyed.iter().any(|words| words.starts_with("folder ")), "{:?}", pruned.destroyed);
+    // A killed process takes a moment to be gone.
+    let gone = async {
+        while !marks.iter().all(|mark| children::marked(mark).is_empty()) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), gone).await.unwrap();
+}
