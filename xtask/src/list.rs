@@ -38,9 +38,12 @@ pub(crate) fn run(args: &ListArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::Ok)
 }
 
+/// How wide a summary's column must be on a screen to stand beside the name and not below it.
+const NARROW: usize = 48;
+
 fn table(found: &[Found], screen: Option<usize>) -> String {
     let names = found.iter().map(|it| it.name().len()).max().unwrap_or(0);
-    let margin = names + 4;
+    let beside = screen.map(|width| width.saturating_sub(names + 4)).filter(|width| *width >= NARROW);
     let mut text = String::new();
     let mut area = "";
     for it in found {
@@ -48,12 +51,22 @@ fn table(found: &[Found], screen: Option<usize>) -> String {
             area = &it.area;
             let _ = writeln!(text, "{}", area.bold());
         }
+        let (name, summary) = (it.name(), &it.scenario.summary);
         let tags = format!("[{}]", it.scenario.tags.join(" "));
-        let mut name = it.name();
-        for line in lines(&format!("{} {tags}", it.scenario.summary), screen.map(|it| it - margin.min(it))) {
-            let line = line.replace(&tags, &tags.dimmed().to_string());
-            let _ = writeln!(text, "  {}  {line}", format!("{name:<names$}").cyan());
-            name = "";
+        match (screen, beside) {
+            (Some(width), None) => {
+                let _ = writeln!(text, "  {} {}", name.cyan(), tags.dimmed());
+                for line in lines(summary, Some(width.saturating_sub(6))) {
+                    let _ = writeln!(text, "      {line}");
+                }
+            }
+            (_, width) => {
+                let mut name = name;
+                for line in lines(&format!("{summary} {tags}"), width) {
+                    let _ = writeln!(text, "  {}  {line}", format!("{name:<names$}").cyan());
+                    name = "";
+                }
+            }
         }
     }
     text

@@ -1,6 +1,7 @@
 //! `prove`: installers with one known defect each, against the catalogue.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use harness::ledger;
 use harness::report::Reporters;
@@ -70,6 +71,8 @@ pub(crate) fn run(args: &ProveArgs) -> Result<ExitCode, Failure> {
         let outcome = runtime.block_on(suite.run(Reporters::default()))?;
         match outcome.exit {
             ExitCode::Ok | ExitCode::Failed => {}
+            // The user knows, and has been told that it is being cleared up.
+            ExitCode::Interrupted => return Ok(ExitCode::Interrupted),
             other => {
                 let words = format!("failed to run the catalogue against {name}: see cargo xtask matrix");
                 return Err(Failure::new(other, words));
@@ -83,10 +86,10 @@ pub(crate) fn run(args: &ProveArgs) -> Result<ExitCode, Failure> {
         }
         proofs.push(proof);
     }
-    conclude(args, &proofs)
+    conclude(args, program, &proofs)
 }
 
-fn chosen(program: &std::path::Path, names: &[String]) -> Result<Vec<Defect>, Failure> {
+fn chosen(program: &Path, names: &[String]) -> Result<Vec<Defect>, Failure> {
     let failed = |error: &dyn std::fmt::Display| {
         Failure::new(ExitCode::Infrastructure, format!("failed to list the known-bad installers: {error}"))
     };
@@ -135,7 +138,7 @@ fn row(proof: &Proof) -> String {
     text
 }
 
-fn conclude(args: &ProveArgs, proofs: &[Proof]) -> Result<ExitCode, Failure> {
+fn conclude(args: &ProveArgs, program: &Path, proofs: &[Proof]) -> Result<ExitCode, Failure> {
     if args.format == Format::Json {
         let all: Vec<_> = proofs
             .iter()
@@ -146,11 +149,16 @@ fn conclude(args: &ProveArgs, proofs: &[Proof]) -> Result<ExitCode, Failure> {
     let wrong: Vec<&str> = proofs.iter().filter(|it| !it.holds()).map(|it| it.name.as_str()).collect();
     if wrong.is_empty() {
         if args.format == Format::Human {
-            scenario::print(&format!("\nall {} known-bad installers are caught\n", proofs.len() - 1))?;
+            let words = match proofs.len() - 1 {
+                1 => "the known-bad installer is caught".to_owned(),
+                more => format!("all {more} known-bad installers are caught"),
+            };
+            scenario::print(&format!("\n{words}\n"))?;
         }
         return Ok(ExitCode::Ok);
     }
-    Err(Failure::new(ExitCode::Failed, format!("not as it must be: {}", wrong.join(", "))).hint(
-        "cargo xtask scenario NAME --installer 'target/debug/known-bad DEFECT {args}' shows one of them",
-    ))
+    Err(Failure::new(ExitCode::Failed, format!("not as it must be: {}", wrong.join(", "))).hint(format!(
+        "cargo xtask scenario NAME --installer '{} DEFECT {{args}}' shows one of them",
+        program.display()
+    )))
 }

@@ -78,6 +78,7 @@ fn show(to: &mut impl Write, scenario: &ScenarioSummary, alone: bool) -> io::Res
     let (sign, colour) = style(verdict);
     let took = seconds(scenario.elapsed_ms);
     let passed = verdict == Verdict::Passed;
+    let interrupted = verdict == Verdict::Interrupted;
     writeln!(
         to,
         "{} {} {}",
@@ -85,7 +86,7 @@ fn show(to: &mut impl Write, scenario: &ScenarioSummary, alone: bool) -> io::Res
         scenario.name.bold(),
         format!("{took} {}", verdict.word()).dimmed()
     )?;
-    if alone || !passed {
+    if alone || !(passed || interrupted) {
         writeln!(to, "    {}", scenario.summary)?;
         if !scenario.shape.is_empty() {
             line(to, "cluster", &format!("{} ({} ms)", scenario.shape, scenario.cluster_ms))?;
@@ -119,7 +120,7 @@ fn show(to: &mut impl Write, scenario: &ScenarioSummary, alone: bool) -> io::Res
     if let Some(kept) = scenario.kept.as_ref().filter(|_| !passed) {
         line(to, "recorded", kept)?;
     }
-    if !passed && verdict != Verdict::Unsupported {
+    if matches!(verdict, Verdict::Failed | Verdict::Errored) {
         line(to, "again", &scenario.again)?;
     }
     Ok(())
