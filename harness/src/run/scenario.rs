@@ -26,19 +26,20 @@ struct Findings {
     left: Vec<String>,
 }
 
-/// Runs a scenario and tells of it.
-pub(super) async fn run(context: &Context<'_>, found: &Found) -> Ended {
+/// Runs the scenario of this index and tells of it.
+pub(super) async fn run(context: &Context, index: usize) -> Ended {
+    let found = &context.suite.scenarios[index];
     let began = Instant::now();
     let name = found.name().to_owned();
     let file = found.path.display().to_string();
-    context.emit(Event::ScenarioStarted {
+    context.emit(&Event::ScenarioStarted {
         scenario: name.clone(),
         area: found.area.clone(),
         file: file.clone(),
         summary: found.scenario.summary.clone(),
     });
     let folder = context.folder.join(&name);
-    let mut findings = match attempt::unsupported(&found.scenario, context.backend) {
+    let mut findings = match attempt::unsupported(&found.scenario, context.suite.backend.as_ref()) {
         Some(reason) => {
             Findings { verdict: Verdict::Unsupported, reason: Some(reason), control: None, left: Vec::new() }
         }
@@ -48,7 +49,7 @@ pub(super) async fn run(context: &Context<'_>, found: &Found) -> Ended {
     if !keep && let Err(error) = ledger::remove(&folder) {
         findings.left.push(format!("{}: {error}", folder.display()));
     }
-    context.emit(Event::ScenarioFinished {
+    context.emit(&Event::ScenarioFinished {
         scenario: name,
         verdict: findings.verdict,
         elapsed_ms: millis(began.elapsed()),
@@ -61,7 +62,7 @@ pub(super) async fn run(context: &Context<'_>, found: &Found) -> Ended {
     Ended { verdict: findings.verdict, left: findings.left }
 }
 
-async fn both(context: &Context<'_>, found: &Found, folder: &Path, file: &str) -> Findings {
+async fn both(context: &Context, found: &Found, folder: &Path, file: &str) -> Findings {
     let scenario = &found.scenario;
     let main = one(context, found, Attempt::Main, folder.join("main"), file).await;
     let mut left: Vec<String> = main.left.iter().cloned().collect();
@@ -69,7 +70,7 @@ async fn both(context: &Context<'_>, found: &Found, folder: &Path, file: &str) -
         return findings;
     }
     let failed = !main.mismatches.is_empty() || !main.violations.is_empty();
-    if failed || !context.controls {
+    if failed || !context.suite.controls {
         let verdict = if failed { Verdict::Failed } else { Verdict::Passed };
         return Findings { verdict, reason: None, control: None, left };
     }
@@ -117,7 +118,7 @@ fn empty(folder: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)
 }
 
-async fn one(context: &Context<'_>, found: &Found, which: Attempt, folder: PathBuf, file: &str) -> Attempted {
+async fn one(context: &Context, found: &Found, which: Attempt, folder: PathBuf, file: &str) -> Attempted {
     let infrastructure =
         |reason: String| Attempted { trouble: Some(Trouble::Infrastructure(reason)), ..Attempted::default() };
     if let Err(error) = empty(&folder) {
@@ -128,13 +129,13 @@ async fn one(context: &Context<'_>, found: &Found, which: Attempt, folder: PathB
     if let Err(error) = context.ledger.owe(entry.clone()) {
         return infrastructure(format!("failed to write the ledger: {error}"));
     }
-    let emit = |event| context.emit(event);
+    let emit = |event: Event| context.emit(&event);
     let setting = Setting {
-        backend: context.backend,
-        installer: context.installer,
-        tools: context.tools,
-        seed: context.seed,
-        stop: context.stop,
+        backend: context.suite.backend.as_ref(),
+        installer: &context.suite.installer,
+        tools: &context.suite.tools,
+        seed: context.suite.seed,
+        stop: &context.suite.stop,
         file,
         folder,
         mark: mark.clone(),

@@ -1,10 +1,11 @@
 //! Many scenarios at once, each with a cluster of its own, told as one ordered stream of events.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 use thiserror::Error;
 
@@ -96,21 +97,14 @@ pub struct Outcome {
 }
 
 /// What every scenario of a run shares.
-pub(super) struct Context<'s> {
-    pub(super) backend: &'s dyn Backend,
-    pub(super) installer: &'s Installer,
-    pub(super) tools: &'s ToolChoice,
-    pub(super) seed: u64,
-    pub(super) controls: bool,
-    pub(super) stop: &'s Stop,
-    pub(super) ledger: &'s Ledger,
+pub(super) struct Context {
+    pub(super) suite: Suite,
+    pub(super) ledger: Ledger,
     /// Name of the run.
-    pub(super) run: &'s str,
+    pub(super) run: String,
     /// Where scenarios put their recordings, a folder each.
-    pub(super) folder: &'s Path,
-    retain: bool,
-    again: &'s str,
-    reporters: &'s Mutex<Telling>,
+    pub(super) folder: PathBuf,
+    telling: Mutex<Telling>,
 }
 
 /// The reporters, and the first of them that failed.
@@ -119,14 +113,20 @@ struct Telling {
     failed: Option<SuiteError>,
 }
 
-impl Context<'_> {
-    pub(super) fn emit(&self, event: Event) {
-        tell(self.reporters, &event);
+impl Context {
+    /// Tells all reporters; the first failure is kept for the end of the run.
+    pub(super) fn emit(&self, event: &Event) {
+        let mut telling = self.telling.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err((report, source)) = telling.reporters.event(event)
+            && telling.failed.is_none()
+        {
+            telling.failed = Some(SuiteError::Report { report, source });
+        }
     }
 
     /// Whether the recordings of a scenario that ended so are kept.
     pub(super) fn keep(&self, verdict: Verdict) -> bool {
-        self.retain || matches!(verdict, Verdict::Failed | Verdict::Errored)
+        self.suite.retain || self.suite.out.is_some() || matches!(verdict, Verdict::Failed | Verdict::Errored)
     }
 
     /// The command that runs a scenario again.
@@ -134,29 +134,21 @@ impl Context<'_> {
         let path = found.path.display().to_string();
         let what = if found.catalogued { found.name() } else { path.as_str() };
         let quoted = shlex::try_quote(what).unwrap_or(what.into());
-        format!("cargo xtask scenario {quoted} {}", self.again).trim_end().to_owned()
-    }
-}
-
-fn tell(telling: &Mutex<Telling>, event: &Event) {
-    let mut telling = telling.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if let Err((report, source)) = telling.reporters.event(event)
-        && telling.failed.is_none()
-    {
-        telling.failed = Some(SuiteError::Report { report, source });
+        format!("cargo xtask scenario {quoted} {}", self.suite.again).trim_end().to_owned()
     }
 }
 
 impl Suite {
-    /// Runs everything.
+    /// Runs everything, each scenario as a task of its own, so that one that is busy (a cluster of a thousand
+    /// nodes) does not make the deadlines of the others late. Must be called within a runtime.
     ///
     /// # Errors
     /// The run could not begin, or one of its reports could not be written.
-    pub async fn run(&self, reporters: Reporters) -> Result<Outcome, SuiteError> {
+    pub async fn run(self, reporters: Reporters) -> Result<Outcome, SuiteError> {
         let began = Instant::now();
         let run = ledger::run_name();
-        let ledger_failed = |source| SuiteError::Ledger { path: self.state.clone(), source };
-        let ledger = Ledger::open(&self.state, &run).map_err(ledger_failed)?;
+        let ledger_failed = |state: &Path, source| SuiteError::Ledger { path: state.to_owned(), source };
+        let ledger = Ledger::open(&self.state, &run).map_err(|source| ledger_failed(&self.state, source))?;
         let (folder, temporary) = match self.folder(&run, &ledger) {
             Ok(folder) => folder,
             Err(error) => {
@@ -166,61 +158,41 @@ impl Suite {
             }
         };
         let telling = Mutex::new(Telling { reporters, failed: None });
-        tell(
-            &telling,
-            &Event::RunStarted {
-                at: Timestamp::now(),
-                seed: self.seed,
-                backend: self.backend.name().to_owned(),
-                installer: self.installer.shown().to_owned(),
-                jobs: self.jobs,
-                scenarios: self.scenarios.iter().map(|found| found.name().to_owned()).collect(),
-            },
-        );
-        let context = Context {
-            backend: self.backend.as_ref(),
-            installer: &self.installer,
-            tools: &self.tools,
-            seed: self.seed,
-            controls: self.controls,
-            stop: &self.stop,
-            ledger: &ledger,
-            run: &run,
-            folder: &folder,
-            retain: self.retain || self.out.is_some(),
-            again: &self.again,
-            reporters: &telling,
-        };
-        let mut ended: Vec<(usize, scenario::Ended)> =
-            futures::stream::iter(self.scenarios.iter().enumerate())
-                .map(|(index, found)| {
-                    let context = &context;
-                    async move { (index, scenario::run(context, found).await) }
-                })
-                .buffer_unordered(self.jobs.max(1))
-                .collect()
-                .await;
-        ended.sort_by_key(|(index, _)| *index);
-        let mut left: Vec<String> = ended.iter().flat_map(|(_, ended)| ended.left.clone()).collect();
-        if let Some(entry) = temporary {
-            left.extend(Self::clear(&folder, &ledger, entry));
-        }
-        let owed = ledger.close().map_err(ledger_failed)?;
-        let exit =
-            ExitCode::of(ended.iter().map(|(_, ended)| ended.verdict), !left.is_empty() || !owed.is_empty());
-        let finished = Event::RunFinished {
+        let context = Arc::new(Context { suite: self, ledger: ledger.clone(), run, folder, telling });
+        let Context { suite, folder, .. } = &*context;
+        let names: Vec<String> = suite.scenarios.iter().map(|found| found.name().to_owned()).collect();
+        context.emit(&Event::RunStarted {
             at: Timestamp::now(),
-            elapsed_ms: millis(began.elapsed()),
-            exit: exit.code(),
+            seed: suite.seed,
+            backend: suite.backend.name().to_owned(),
+            installer: suite.installer.shown().to_owned(),
+            jobs: suite.jobs,
+            scenarios: names.clone(),
+        });
+        let task = |index: usize| {
+            let context = context.clone();
+            let scenario = tokio::spawn(async move { scenario::run(&context, index).await });
+            // A panic is a bug of ours, and goes on as if there were no task.
+            scenario.map(move |ended| {
+                (index, ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())))
+            })
         };
-        tell(&telling, &finished);
-        let telling = telling.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(failed) = telling.failed {
-            return Err(failed);
+        let ended: BTreeMap<usize, scenario::Ended> = futures::stream::iter(0..names.len())
+            .map(task)
+            .buffer_unordered(suite.jobs.max(1))
+            .collect()
+            .await;
+        let mut left: Vec<String> = ended.values().flat_map(|ended| ended.left.clone()).collect();
+        if let Some(entry) = temporary {
+            left.extend(Self::clear(folder, &ledger, entry));
         }
-        let names = self.scenarios.iter().map(|found| found.name().to_owned());
-        let verdicts = names.zip(ended.iter().map(|(_, ended)| ended.verdict)).collect();
-        Ok(Outcome { verdicts, exit })
+        let owed = ledger.close().map_err(|source| ledger_failed(&suite.state, source))?;
+        let verdicts: Vec<Verdict> = ended.values().map(|ended| ended.verdict).collect();
+        let exit = ExitCode::of(verdicts.iter().copied(), !left.is_empty() || !owed.is_empty());
+        let elapsed_ms = millis(began.elapsed());
+        context.emit(&Event::RunFinished { at: Timestamp::now(), elapsed_ms, exit: exit.code() });
+        let failed = context.telling.lock().unwrap_or_else(PoisonError::into_inner).failed.take();
+        failed.map_or_else(|| Ok(Outcome { verdicts: names.into_iter().zip(verdicts).collect(), exit }), Err)
     }
 
     /// The folder of the recordings; with its entry in the ledger if it is a temporary one.
