@@ -10,7 +10,7 @@ use super::causes::{Cause, Gravity, Subject, Symptoms};
 use super::scheduler::{Reason, Scheduling};
 use crate::cluster::Cluster;
 use crate::platform::Nodes;
-use crate::result::{Container, PodReport, Termination};
+use crate::result::{Blocker, Code, Container, PodReport, Termination};
 
 /// As many events of a pod as go into the evidence.
 const EVENTS: usize = 15;
@@ -68,10 +68,32 @@ impl Diagnosis {
         self.causes.iter().map(|(_, cause)| cause).min_by_key(|cause| cause.rank)
     }
 
-    /// Whether the most telling cause is something that the foundation phase provides.
+    /// The blockers of something that is not Ready: the given one with the most telling cause, and beside
+    /// it what the foundation phase has to put right.
     #[must_use]
-    pub fn blocked(&self) -> bool {
-        self.primary().is_some_and(|cause| cause.gravity == Gravity::Blocked)
+    pub fn blockers(&self, mut blocker: Blocker) -> Vec<Blocker> {
+        let mut incomplete = None;
+        if let Some(cause) = self.primary() {
+            blocker.cause = Some(cause.code.to_owned());
+            blocker.remediation.clone_from(&cause.remediation);
+            blocker.commands.splice(0..0, cause.commands.iter().cloned());
+            incomplete = (cause.gravity == Gravity::Blocked).then(|| {
+                Blocker::new(
+                    Code::Phase1Incomplete,
+                    format!("the foundation phase is not complete: {}: {}", cause.meaning, cause.cites),
+                    cause.remediation.clone(),
+                )
+                .cause(Some(cause.code))
+                .commands(cause.commands.iter().cloned())
+            });
+        }
+        [blocker].into_iter().chain(incomplete).collect()
+    }
+
+    /// Adds what was found of other pods.
+    pub fn join(&mut self, other: Self) {
+        self.reports.extend(other.reports);
+        self.causes.extend(other.causes);
     }
 
     /// Every cause with its pods and the cluster's words, the most telling first. What no row of the table

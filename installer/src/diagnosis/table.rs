@@ -152,6 +152,28 @@ pub(super) const TABLE: &[Row] = &[
         ],
     },
     Row {
+        code: "CLAIM_UNBOUND",
+        gravity: Gravity::Error,
+        find: Find::Words(&[
+            &["no persistent volumes available for this claim"],
+            &["storageclass", "not found"],
+            &["failed to provision volume"],
+            &["waiting for a volume to be created"],
+        ]),
+        meaning: "a volume is claimed and nobody provides it",
+        remediation: "name a storage class that exists, or make one the default, and see that its CSI driver \
+                      (aws-ebs-csi-driver) runs",
+        commands: &["kubectl get storageclasses", "kubectl -n {namespace} describe persistentvolumeclaims"],
+    },
+    Row {
+        code: "JOB_FAILED",
+        gravity: Gravity::Error,
+        find: Find::Words(&[&["backofflimitexceeded"], &["job", "deadlineexceeded"], &["podfailurepolicy"]]),
+        meaning: "a job has failed for good",
+        remediation: "read the log of its pods, mend the reason, and remove the job so that it runs anew",
+        commands: &["kubectl -n {namespace} get jobs", "kubectl -n {namespace} logs -l {selector} --tail=50"],
+    },
+    Row {
         code: "QUOTA_EXCEEDED",
         gravity: Gravity::Error,
         find: Find::Words(&[&["exceeded quota"]]),

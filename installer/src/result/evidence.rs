@@ -93,8 +93,27 @@ pub struct CoreRelease {
     pub version: Option<String>,
     /// Whether every workload that it is gated on is Ready.
     pub ready: Option<bool>,
+    /// The workloads that it is gated on, as last read; `null` when they were not read.
+    pub workloads: Option<Vec<WorkloadReport>>,
     /// Its pods that are not Ready; `null` when they were not read.
     pub pending_pods: Option<Vec<PodReport>>,
+}
+
+/// A workload that a release is gated on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkloadReport {
+    /// Its kind, such as `StatefulSet`.
+    pub kind: String,
+    /// Its namespace; absent for kinds that have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// Whether it is as it should be.
+    pub ready: bool,
+    /// What was read of it, in a few words.
+    pub seen: String,
 }
 
 /// Evidence of the `compute` phase.

@@ -11,7 +11,7 @@ pub use blocker::{Blocker, Class, Code};
 pub use derive::{Verdict, derive};
 pub use evidence::{
     Container, Controller, CoreRelease, Definitions, Eks, Evidence, Karpenter, Phase1, Phase2, Phase3,
-    Phase4, Platform, PodReport, ReleaseEvidence, Replicas, Termination, Warning,
+    Phase4, Platform, PodReport, ReleaseEvidence, Replicas, Termination, Warning, WorkloadReport,
 };
 
 use crate::phases::Phase;

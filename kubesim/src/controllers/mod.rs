@@ -19,6 +19,7 @@ mod replicaset;
 mod rollout;
 mod service_account;
 mod statefulset;
+pub(crate) mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -125,6 +126,7 @@ impl ControlLoop {
             Box::new(statefulset::StatefulSets),
             Box::new(job::Jobs),
             Box::new(replicaset::ReplicaSets),
+            Box::new(volumes::Volumes),
             Box::new(Scheduler::default()),
             Box::new(kubelets),
             Box::new(endpoints::Endpoints),

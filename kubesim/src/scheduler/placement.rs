@@ -39,6 +39,9 @@ impl Snapshot {
     }
 }
 
+/// What is said where there is no Node at all.
+const NO_NODES: &str = "no nodes available to schedule pods";
+
 /// Why no node takes a pod: the message of the event and of the `PodScheduled` condition.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -70,7 +73,7 @@ impl Verdict {
 /// [`Unschedulable`] with the scheduler's message.
 pub fn place(pod: &Value, snapshot: &Snapshot) -> Result<String, Unschedulable> {
     if snapshot.nodes.is_empty() {
-        return Err(Unschedulable { message: "no nodes available to schedule pods".to_owned() });
+        return Err(Unschedulable { message: NO_NODES.to_owned() });
     }
     let wanted = pod_requests(pod);
     let constraints = Constraints::of(pod, snapshot);
@@ -212,6 +215,21 @@ fn histogram<'a>(reasons: impl Iterator<Item = &'a str>) -> String {
     let mut parts: Vec<String> = counts.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
     parts.sort();
     parts.join(", ")
+}
+
+/// The message about a pod that no node can take for a reason that lies in the pod itself: such a reason is
+/// said once and not counted.
+pub(super) fn refused_everywhere(pod: &Value, snapshot: &Snapshot, reason: &str) -> String {
+    let nodes = snapshot.nodes.len();
+    if nodes == 0 {
+        return NO_NODES.to_owned();
+    }
+    let preemption = if pod["spec"]["preemptionPolicy"] == "Never" {
+        "not eligible due to preemptionPolicy=Never.".to_owned()
+    } else {
+        format!("0/{nodes} nodes are available: {nodes} Preemption is not helpful for scheduling.")
+    };
+    format!("0/{nodes} nodes are available: {reason}. preemption: {preemption}")
 }
 
 fn message(pod: &Value, refused: &[Verdict]) -> String {

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::placement::{Snapshot, place};
+use super::placement::{Snapshot, place, refused_everywhere};
+use crate::controllers::volumes::{SELECTED_NODE, claims, is_bound, waits_for_consumer};
 use crate::controllers::{Context, Controller, Key, Note, Seen, key_of, set_condition};
 use crate::store::{GroupResource, Meta, Object, Store};
 
@@ -58,6 +59,7 @@ impl Controller for Scheduler {
                             || before["status"]["allocatable"] != change.object["status"]["allocatable"]
                     })
             }
+            ("", "persistentvolumeclaims") => true,
             _ => false,
         };
         if now_or_never && !self.waiting.is_empty() { vec![Key::default()] } else { Vec::new() }
@@ -85,7 +87,16 @@ impl Controller for Scheduler {
             namespaces: store.list(&GroupResource::new("", "namespaces"), None).0,
         };
         for pod in queue {
+            let unbound = match unbound_claims(store, &pod) {
+                Ok(unbound) => unbound,
+                Err(reason) => {
+                    refuse(context, &pod, &refused_everywhere(&pod, &snapshot, &reason));
+                    continue;
+                }
+            };
             match place(&pod, &snapshot) {
+                // Bound when its volumes are: until then it waits, and nothing is said.
+                Ok(node) if !unbound.is_empty() => select_node(context, &unbound, &node),
                 Ok(node) => {
                     if let Some(bound) = bind(context, &pod, &node) {
                         snapshot.pods.push(bound);
@@ -94,6 +105,38 @@ impl Controller for Scheduler {
                 Err(refused) => refuse(context, &pod, &refused.message),
             }
         }
+    }
+}
+
+/// The pod's claims that wait for it to have a node; or why none will do.
+fn unbound_claims(store: &Store, pod: &Value) -> Result<Vec<Object>, String> {
+    let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
+    let mut unbound = Vec::new();
+    for name in volumes.filter_map(|volume| volume["persistentVolumeClaim"]["claimName"].as_str()) {
+        let claim = store.get(&claims(), pod.namespace(), name);
+        let claim = claim.ok_or_else(|| format!("persistentvolumeclaim \"{name}\" not found"))?;
+        if is_bound(&claim) {
+            continue;
+        }
+        if !waits_for_consumer(store, &claim) {
+            return Err("pod has unbound immediate PersistentVolumeClaims".to_owned());
+        }
+        unbound.push(claim);
+    }
+    Ok(unbound)
+}
+
+/// Tells the provisioner where the volumes are wanted.
+fn select_node(context: &mut Context<'_>, claims_of_pod: &[Object], node: &str) {
+    for claim in claims_of_pod.iter().filter(|it| it["metadata"]["annotations"][SELECTED_NODE] != node) {
+        let _ = context.store.update(&claims(), claim.namespace(), claim.name(), |claim| {
+            let annotations = &mut claim["metadata"]["annotations"];
+            if !annotations.is_object() {
+                *annotations = json!({});
+            }
+            annotations[SELECTED_NODE] = json!(node);
+            Ok(())
+        });
     }
 }
 

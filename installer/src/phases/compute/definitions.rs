@@ -65,12 +65,7 @@ impl Gate for Established<'_, '_> {
             Some(why) => blocker.message.push_str(&format!("; {why}")),
             None => blocker.message.push_str("; the reason is unrecognised: these are its own words"),
         }
-        if let Some(cause) = diagnosis.primary() {
-            blocker.cause = Some(cause.code.to_owned());
-            blocker.remediation.clone_from(&cause.remediation);
-            blocker.commands.splice(0..0, cause.commands.iter().cloned());
-        }
-        vec![blocker]
+        diagnosis.blockers(blocker)
     }
 }
 

@@ -8,6 +8,8 @@ mod definitions;
 mod provisioning;
 mod readiness;
 
+pub(crate) use readiness::ready_for;
+
 use crate::cluster::Cluster;
 use crate::context::Run;
 use crate::helm::{Chart, ReleaseStatus};
@@ -56,11 +58,22 @@ pub async fn run(run: &Run<'_>, evidence: &mut Phase3) -> Ended {
 
 /// Whether the blockers are a gate that did not hold, as opposed to a state that is not known, a wrong
 /// cluster or a run that was ended: those cannot be forced.
-fn forgivable(blockers: &[Blocker]) -> bool {
-    use Code::{KarpenterControllerNotReady, KarpenterRepairFailed, KarpenterSetupFailed};
-    blockers.first().is_some_and(|first| {
-        matches!(first.code, KarpenterControllerNotReady | KarpenterRepairFailed | KarpenterSetupFailed)
-    }) && blockers.iter().all(|blocker| !matches!(blocker.code.class(), Class::Unknown | Class::Signal(_)))
+pub(super) fn forgivable(blockers: &[Blocker]) -> bool {
+    use Code::{
+        KarpenterControllerNotReady, KarpenterReleaseFailed, KarpenterRepairFailed, KarpenterSetupFailed,
+        ReleaseNotReady, ReleaseRepairFailed, ReleaseSetupFailed,
+    };
+    let gates = [
+        KarpenterControllerNotReady,
+        KarpenterReleaseFailed,
+        KarpenterRepairFailed,
+        KarpenterSetupFailed,
+        ReleaseNotReady,
+        ReleaseRepairFailed,
+        ReleaseSetupFailed,
+    ];
+    blockers.first().is_some_and(|first| gates.contains(&first.code))
+        && blockers.iter().all(|blocker| !matches!(blocker.code.class(), Class::Unknown | Class::Signal(_)))
 }
 
 /// The phase at work: what it has read so far.

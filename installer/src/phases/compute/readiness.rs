@@ -80,28 +80,11 @@ pub(super) struct Findings {
 
 impl Findings {
     /// Adds to a blocker what was found, and beside it what the foundation phase has to put right.
-    pub(super) fn complete(self, mut blocker: Blocker) -> Vec<Blocker> {
-        let mut blockers = Vec::new();
-        if let Some(cause) = self.diagnosis.primary() {
-            blocker.cause = Some(cause.code.to_owned());
-            blocker.remediation.clone_from(&cause.remediation);
-            blocker.commands.splice(0..0, cause.commands.iter().cloned());
-            if self.diagnosis.blocked() {
-                blockers.push(
-                    Blocker::new(
-                        Code::Phase1Incomplete,
-                        format!("the foundation phase is not complete: {}: {}", cause.meaning, cause.cites),
-                        cause.remediation.clone(),
-                    )
-                    .cause(Some(cause.code))
-                    .commands(cause.commands.iter().cloned()),
-                );
-            }
-        }
+    pub(super) fn complete(self, blocker: Blocker) -> Vec<Blocker> {
+        let mut blockers = self.diagnosis.blockers(blocker);
         if let Some(platform) = self.platform {
             blockers.extend(platform.blockers);
         }
-        blockers.insert(0, blocker);
         blockers
     }
 }
@@ -368,7 +351,7 @@ fn chart_version(deployment: &Deployment) -> Option<String> {
 }
 
 /// How long every pod has been Ready. Pods that are going away do not count; none at all is no time.
-fn ready_for(pods: &[Pod], now: Timestamp) -> Duration {
+pub(crate) fn ready_for(pods: &[Pod], now: Timestamp) -> Duration {
     let living = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
     living
         .filter_map(|pod| pod.status.as_ref()?.conditions.as_ref())

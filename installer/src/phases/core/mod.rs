@@ -1,30 +1,102 @@
-//! Phase 4: the application stack.
+//! Phase 4: the application stack. An ordered list of Helm releases, each brought to `deployed` and then
+//! gated on everything that it runs; the first that is not Ready stops the rest.
 
-use super::compute::{self, Ended};
+mod gate;
+mod workloads;
+
+use self::gate::Stack;
+use super::Phase;
+use super::compute::{self, Ended, forgivable};
+use crate::cluster::Cluster;
 use crate::context::Run;
-use crate::result::{Blocker, Code, Evidence, Phase3, Phase4};
+use crate::platform::{Nodes, PlatformHealth};
+use crate::result::{Blocker, Code, CoreRelease, Evidence, Forced, Phase3, Phase4};
+use crate::settings::ReleaseSettings;
 
 /// Runs the phase; what it reads goes into the evidence. It never starts while phase 3 is not ok: when
 /// this run has not come through it, it is looked at first. Without configured releases there is nothing
 /// to do beyond that, and the evidence says so.
 pub async fn run(run: &Run<'_>, evidence: &mut Evidence) -> Ended {
+    let mut forced = None;
+    let blockers = steps(run, evidence, &mut forced).await.err().unwrap_or_default();
+    Ended { blockers, forced }
+}
+
+/// Takes the blockers of a gate that somebody has said may be passed; others are given back.
+fn pass(
+    run: &Run<'_>,
+    phase: Phase,
+    blockers: Vec<Blocker>,
+    forced: &mut Option<Forced>,
+) -> Result<(), Vec<Blocker>> {
+    let force = run.settings.force.as_ref().filter(|force| force.phase == phase);
+    match force {
+        Some(force) if forced.is_none() && forgivable(&blockers) => {
+            run.warn("forced", format!("the {} phase is forced: {}", phase.name(), force.reason));
+            run.gate(phase.name(), "forced");
+            *forced = Some(Forced { phase, reason: force.reason.clone(), blockers });
+            Ok(())
+        }
+        _ => Err(blockers),
+    }
+}
+
+async fn steps(
+    run: &Run<'_>,
+    evidence: &mut Evidence,
+    forced: &mut Option<Forced>,
+) -> Result<(), Vec<Blocker>> {
     if evidence.phase3.is_none()
         && let Err(blockers) = compute_is_done(run, evidence.phase3.insert(Phase3::default())).await
     {
-        return Ended { blockers, forced: None };
+        pass(run, Phase::Compute, blockers, forced)?;
     }
     let phase4 = evidence.phase4.insert(Phase4::default());
-    if run.settings.core.releases.is_empty() {
+    let releases = &run.settings.core.releases;
+    if releases.is_empty() {
         run.step("core", "no releases are configured: there is nothing to do");
-        return Ended::default();
+        return Ok(());
     }
     phase4.configured = true;
-    let blocker = Blocker::new(
-        Code::Usage,
-        "releases are configured, and this build cannot install them yet",
-        "leave core out of the configuration",
-    );
-    Ended { blockers: vec![blocker], forced: None }
+    let cluster = Cluster::connect(run).await.map_err(|error| {
+        run.fail("connect", error.to_string());
+        vec![error.blocker(None)]
+    })?;
+    super::right_cluster(run, &cluster)?;
+    let platform = PlatformHealth::read(&cluster).await.map_err(|error| {
+        run.fail("platform-gate", error.to_string());
+        vec![error.blocker(Some(&cluster.connection.server))]
+    })?;
+    for release in releases {
+        let kept = phase4.releases.len();
+        phase4.releases.push(CoreRelease::default());
+        let outcome = one(&cluster, &platform.nodes, release, &mut phase4.releases[kept]).await;
+        if let Err(blockers) = outcome {
+            run.gate("core", "blocked");
+            pass(run, Phase::Core, blockers, forced)?;
+        }
+    }
+    if forced.is_none() {
+        run.gate("core", "passed");
+    }
+    Ok(())
+}
+
+/// One release: deployed, then Ready.
+async fn one(
+    cluster: &Cluster<'_>,
+    nodes: &Nodes,
+    release: &ReleaseSettings,
+    evidence: &mut CoreRelease,
+) -> Result<(), Vec<Blocker>> {
+    release.name.clone_into(&mut evidence.name);
+    release.namespace.clone_into(&mut evidence.namespace);
+    let mut stack = Stack::new(cluster, nodes, release, evidence);
+    let mut work = stack.work();
+    let acted = work.act(&mut stack).await;
+    stack.note(&work);
+    acted?;
+    stack.become_ready().await
 }
 
 /// Sees that phase 3 is done, changing nothing.

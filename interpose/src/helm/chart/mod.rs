@@ -3,6 +3,7 @@
 
 mod karpenter;
 mod karpenter_crd;
+mod stack;
 
 use serde_json::{Map, Value, json};
 
@@ -20,6 +21,8 @@ struct Entry {
 
 const KARPENTER: &[&str] = &["1.8.3", "1.8.2", "1.8.1", "1.8.0", "1.7.4", "1.7.1", "1.6.5", "1.5.3"];
 
+const STACK: &[&str] = &["2.1.0", "2.0.0"];
+
 /// Charts by reference.
 const CATALOGUE: &[Entry] = &[
     Entry { reference: "public.ecr.aws/karpenter/karpenter", versions: KARPENTER, load: karpenter::chart },
@@ -28,6 +31,11 @@ const CATALOGUE: &[Entry] = &[
         versions: KARPENTER,
         load: karpenter_crd::chart,
     },
+    Entry { reference: "registry.example.com/stack/web", versions: STACK, load: stack::web },
+    Entry { reference: "registry.example.com/stack/database", versions: STACK, load: stack::database },
+    Entry { reference: "registry.example.com/stack/agent", versions: STACK, load: stack::agent },
+    Entry { reference: "registry.example.com/stack/migration", versions: STACK, load: stack::migration },
+    Entry { reference: "registry.example.com/stack/guard", versions: STACK, load: stack::guard },
 ];
 
 /// The template's file name, and the object that it makes.
@@ -186,7 +194,8 @@ mod tests {
             values.insert("settings".into(), json!({ "clusterName": "x" }));
             let manifest = chart.manifest("karpenter", "kube-system", &values);
             let objects = super::super::objects::documents(&manifest.unwrap_or_default());
-            assert!(objects.is_ok_and(|it| it.len() >= 4), "{}", entry.reference);
+            let least = if entry.reference.contains("/stack/") { 1 } else { 4 };
+            assert!(objects.is_ok_and(|it| it.len() >= least), "{}", entry.reference);
         }
         let chart = karpenter::chart("1.8.3");
         assert_eq!((chart.crds.len(), chart.values["replicas"].as_i64()), (4, Some(2)));
