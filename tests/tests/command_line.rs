@@ -44,6 +44,7 @@ fn each(report: &Value, field: &str) -> Vec<String> {
 #[case("schema")]
 #[case("test")]
 #[case("bench")]
+#[case("assets")]
 fn help_says_how_it_is_called_and_gives_examples(#[case] command: &str) {
     let mut words: Vec<&str> = command.split(' ').collect();
     words.push("--help");
