@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use crate::bootstrap;
 use crate::clock::Clock;
 use crate::controllers::{ControlLoop, RootCa};
-use crate::kubelet::{ContainerLogs, Images, Kubelets, NodeShape, Nodes};
+use crate::kubelet::{COREDNS_LOG, ContainerLogs, Images, Kubelets, NodeShape, Nodes};
 use crate::status::Status;
 use crate::store::Store;
 use crate::tap::Tap;
@@ -31,6 +31,8 @@ pub struct Config {
     pub origin: Option<Timestamp>,
     /// Whether it begins with what EKS installs: CoreDNS, kube-proxy, the VPC CNI.
     pub default_content: bool,
+    /// Whether it has kubelets. Without them nodes and pods are what API clients make of them.
+    pub kubelets: bool,
     /// Its AWS identity.
     pub identity: ClusterIdentity,
 }
@@ -40,7 +42,16 @@ impl Default for Config {
     fn default() -> Self {
         let identity = ClusterIdentity::default();
         let nodes = (0..2).map(|number| NodeShape::numbered(number, &identity.region)).collect();
-        Self { seed: 0, kubernetes: 37, nodes, factor: 1.0, origin: None, default_content: true, identity }
+        Self {
+            seed: 0,
+            kubernetes: 37,
+            nodes,
+            factor: 1.0,
+            origin: None,
+            default_content: true,
+            kubelets: true,
+            identity,
+        }
     }
 }
 
@@ -78,12 +89,13 @@ impl Cluster {
         let store = Store::new(clock, config.seed);
         let wake = Arc::new(Notify::new());
         let images = Images::new(wake.clone(), store.clone());
-        images.set_log("coredns", ".:53\nCoreDNS-1.12.4\nlinux/amd64, go1.24.6\n");
+        images.set_log("coredns", COREDNS_LOG);
         let nodes = Nodes::new(store.clone(), config.identity.region.clone(), wake.clone());
         let logs = ContainerLogs::new(store.clone());
         let authority = RootCa::default();
         let kubelets = Kubelets::new(nodes.clone(), images.clone(), logs.clone());
-        let mut control = ControlLoop::new(store.clone(), kubelets, authority.clone());
+        let mut control =
+            ControlLoop::new(store.clone(), config.kubelets.then_some(kubelets), authority.clone());
         bootstrap::apply(&store, config.default_content).map_err(Error::Content)?;
         for shape in config.nodes {
             nodes.add(shape).map_err(Error::Content)?;

@@ -247,7 +247,7 @@ async fn a_node_that_is_not_ready_is_tainted_and_its_pods_leave_after_five_minut
         |cluster: &Cluster| pods(cluster).iter().filter(|p| p["spec"]["nodeName"] == *broken).count();
     assert_eq!(on_broken(&cluster), 1);
     let pod = pods(&cluster).into_iter().find(|p| p["spec"]["nodeName"] == *broken).unwrap();
-    assert_eq!(condition(&pod, "Ready")["status"], "False");
+    assert_eq!(condition(&pod, "Ready")["status"], "True", "its kubelet is there and speaks for it");
     tokio::time::sleep(Duration::from_secs(301)).await;
     cluster.settled().await;
     assert_eq!(on_broken(&cluster), 0);
@@ -255,19 +255,46 @@ async fn a_node_that_is_not_ready_is_tainted_and_its_pods_leave_after_five_minut
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_node_that_recovers_makes_its_pods_ready_again() {
+async fn a_pod_that_somebody_calls_unready_is_ready_again_as_its_kubelet_says() {
     let cluster = start(1).await;
     create(&cluster, "apps", "deployments", deployment("web", 1, "web:1"));
     cluster.settled().await;
-    let node = cluster.nodes().names()[0].clone();
-    cluster.nodes().set_ready(&node, false, None).unwrap();
-    cluster.settled().await;
-    assert_eq!(condition(&pods(&cluster)[0], "Ready")["status"], "False");
-    cluster.nodes().set_ready(&node, true, None).unwrap();
+    let name = pods(&cluster)[0].name().to_owned();
+    let lie = |pod: &mut Value| {
+        for condition in pod["status"]["conditions"].as_array_mut().unwrap() {
+            condition["status"] = json!("False");
+        }
+        Ok(())
+    };
+    cluster.store().update(&GroupResource::new("", "pods"), "default", &name, lie).unwrap();
     cluster.settled().await;
     assert_eq!(condition(&pods(&cluster)[0], "Ready")["status"], "True");
-    let node = cluster.store().get(&GroupResource::new("", "nodes"), "", &node).unwrap();
-    assert!(node["spec"]["taints"].is_null());
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_no_node_is_ready_no_pod_is_driven_away() {
+    let cluster = start(2).await;
+    create(&cluster, "apps", "deployments", deployment("web", 2, "web:1"));
+    cluster.settled().await;
+    let names = cluster.nodes().names();
+    let effects = |cluster: &Cluster, name: &str| -> Vec<String> {
+        let node = cluster.store().get(&GroupResource::new("", "nodes"), "", name).unwrap();
+        let taints = node["spec"]["taints"].as_array().cloned().unwrap_or_default();
+        taints.iter().map(|taint| taint["effect"].as_str().unwrap().to_owned()).collect()
+    };
+    for name in &names {
+        cluster.nodes().set_ready(name, false, None).unwrap();
+    }
+    cluster.settled().await;
+    assert!(names.iter().all(|name| effects(&cluster, name) == ["NoSchedule"]));
+    tokio::time::sleep(Duration::from_secs(301)).await;
+    cluster.settled().await;
+    assert!(pods(&cluster).iter().all(|pod| pod["metadata"]["deletionTimestamp"].is_null()));
+    // One that recovers shows that the others are lost.
+    cluster.nodes().set_ready(&names[0], true, None).unwrap();
+    cluster.settled().await;
+    assert_eq!(effects(&cluster, &names[0]), [""; 0]);
+    assert_eq!(effects(&cluster, &names[1]), ["NoSchedule", "NoExecute"]);
 }
 
 #[tokio::test(start_paused = true)]

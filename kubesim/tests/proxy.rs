@@ -8,13 +8,17 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
-use kube::api::{Api, ListParams, PostParams};
-use kubesim::tap::Tap;
+use kube::api::{Api, ListParams, PostParams, WatchEvent, WatchParams};
+use kubesim::kubelet::remote::Remote;
+use kubesim::tap::{Action, Rule, Tap, When};
 use kubesim::transport::{ClientCertificate, ClusterIdentity, Proxy, Upstream, User};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::json;
+use support::config_map;
+use support::control_plane::{ControlPlane, binaries};
 use support::wire::{FREE, Wire, get, send};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -125,4 +129,75 @@ async fn an_upgraded_connection_carries_bytes_both_ways_until_the_endpoint_close
     proxy.server().close().await;
     let end = tokio::time::timeout(Duration::from_secs(20), stream.read(&mut back)).await.unwrap();
     assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn before_a_real_api_server_users_keep_their_rights_and_faults_their_meaning() {
+    let Some(binaries) = binaries() else { return };
+    let kubelets = Remote::listen("us-west-2").await.unwrap();
+    let real = ControlPlane::start(&binaries, &kubelets).await;
+    let proxy = Proxy::start(&real.upstream(), Tap::new(), FREE, ClusterIdentity::default()).await.unwrap();
+    let user = |name: &str, groups: &[&str]| {
+        let user = User::new(name, groups.iter().copied());
+        connect(proxy.server().kubeconfig(&user))
+    };
+
+    // Who asks is who is judged, there and here.
+    let bob: Api<ConfigMap> = Api::namespaced(user("bob", &["builders"]).await, "default");
+    let refused = bob.list(&ListParams::default()).await.unwrap_err().to_string();
+    assert!(refused.contains("User \"bob\" cannot list resource \"configmaps\""), "{refused}");
+    let alice: Api<ConfigMap> = Api::namespaced(user("alice", &["system:masters"]).await, "default");
+    alice.create(&PostParams::default(), &config_map("a", "x")).await.unwrap();
+    let seen = proxy.tap().recordings();
+    assert_eq!(
+        seen.iter().map(|one| (one.user.as_str(), one.status)).collect::<Vec<_>>(),
+        [("bob", 403), ("alice", 201)]
+    );
+
+    // A list of the past comes from the server's own history.
+    let only = ListParams::default().labels("kept!=no").fields("metadata.name!=kube-root-ca.crt");
+    let names = |list: kube::api::ObjectList<ConfigMap>| -> Vec<String> {
+        list.items.into_iter().filter_map(|map| map.metadata.name).collect()
+    };
+    let then = alice.list(&only).await.unwrap();
+    alice.create(&PostParams::default(), &config_map("b", "x")).await.unwrap();
+    let revision = then.metadata.resource_version.clone().unwrap();
+    let rule = |verb: &str, action: Action| Rule {
+        verbs: vec![verb.to_owned()],
+        resources: vec!["configmaps".to_owned()],
+        times: Some(1),
+        ..Rule::new("broken", action)
+    };
+    proxy.tap().add(rule("list", Action::StaleList { revision: revision.clone() }));
+    assert_eq!(names(alice.list(&only).await.unwrap()), ["a"]);
+    assert_eq!(names(alice.list(&only).await.unwrap()), ["a", "b"]);
+
+    // A write that is done, with its answer lost.
+    proxy.tap().add(Rule { when: When::AfterCommit, ..rule("create", Action::Reset) });
+    alice.create(&PostParams::default(), &config_map("c", "x")).await.unwrap_err();
+    assert_eq!(names(alice.list(&only).await.unwrap()), ["a", "b", "c"]);
+
+    // A watch that passes on one event and breaks, and one whose version is too old.
+    proxy.tap().add(rule("watch", Action::DropWatch { events: 1 }));
+    let mut watch = alice.watch(&WatchParams::default(), &revision).await.unwrap().boxed();
+    let first = watch.next().await;
+    assert!(
+        matches!(&first, Some(Ok(WatchEvent::Added(map))) if map.metadata.name.as_deref() == Some("b")),
+        "{first:?}"
+    );
+    let next = watch.next().await;
+    assert!(matches!(next, None | Some(Err(_))), "{next:?}");
+    proxy.tap().add(rule("watch", Action::Expire));
+    let mut watch = alice.watch(&WatchParams::default(), &revision).await.unwrap().boxed();
+    let first = watch.next().await;
+    assert!(matches!(&first, Some(Ok(WatchEvent::Error(status))) if status.code == 410), "{first:?}");
+}
+
+async fn connect(kubeconfig: String) -> kube::Client {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let kubeconfig = kube::config::Kubeconfig::from_yaml(&kubeconfig).unwrap();
+    let options = kube::config::KubeConfigOptions::default();
+    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
+    config.default_retry = false;
+    kube::Client::try_from(config).unwrap()
 }

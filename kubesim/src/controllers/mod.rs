@@ -115,12 +115,12 @@ pub(crate) struct ControlLoop {
 
 impl ControlLoop {
     /// Every controller, in the order in which they are taken. One line a controller.
-    pub(crate) fn new(store: Store, kubelets: Kubelets, authority: RootCa) -> Self {
-        let controllers: Vec<Box<dyn Controller>> = vec![
+    pub(crate) fn new(store: Store, kubelets: Option<Kubelets>, authority: RootCa) -> Self {
+        let mut controllers: Vec<Box<dyn Controller>> = vec![
             Box::new(namespace::Namespaces),
             Box::new(service_account::ServiceAccounts::new(authority)),
             Box::new(gc::GarbageCollector::default()),
-            Box::new(node_lifecycle::NodeLifecycle),
+            Box::new(node_lifecycle::NodeLifecycle::default()),
             Box::new(deployment::Deployments),
             Box::new(daemonset::DaemonSets),
             Box::new(statefulset::StatefulSets),
@@ -128,10 +128,19 @@ impl ControlLoop {
             Box::new(replicaset::ReplicaSets),
             Box::new(volumes::Volumes),
             Box::new(Scheduler::default()),
-            Box::new(kubelets),
-            Box::new(endpoints::Endpoints),
-            Box::new(pdb::DisruptionBudgets),
         ];
+        controllers.extend(kubelets.map(|kubelets| Box::new(kubelets) as Box<dyn Controller>));
+        controllers.push(Box::new(endpoints::Endpoints));
+        controllers.push(Box::new(pdb::DisruptionBudgets));
+        Self::of(store, controllers)
+    }
+
+    /// The kubelets alone: the rest runs somewhere else.
+    pub(crate) fn of_kubelets(store: Store, kubelets: Kubelets) -> Self {
+        Self::of(store, vec![Box::new(kubelets)])
+    }
+
+    fn of(store: Store, controllers: Vec<Box<dyn Controller>>) -> Self {
         let marked = controllers.iter().map(|_| BTreeSet::new()).collect();
         let clock = store.clock();
         let recorder = Recorder::new(store.clone());

@@ -1,6 +1,7 @@
 //! What follows from a node's condition: taints, pods that are no longer ready, eviction, and pods of
 //! nodes that have gone.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,6 +14,7 @@ use crate::scheduler::taints::tolerated;
 use crate::store::{GroupResource, Meta, Object, Preconditions, Store};
 
 const COMPONENT: &str = "taint-eviction-controller";
+const NODE_CONTROLLER: &str = "node-controller";
 const NOT_READY: &str = "node.kubernetes.io/not-ready";
 const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
@@ -25,7 +27,34 @@ const PRESSURES: [(&str, &str); 4] = [
 ];
 
 /// Keys are nodes.
-pub(crate) struct NodeLifecycle;
+#[derive(Default)]
+pub(crate) struct NodeLifecycle {
+    /// Every node, and whether it is ready.
+    nodes: BTreeMap<String, bool>,
+    ready: usize,
+    /// Those that have been greeted.
+    registered: BTreeSet<String>,
+}
+
+impl NodeLifecycle {
+    /// Whether no node is ready. The real controller then takes itself to be the one in trouble, and drives
+    /// no pod away.
+    fn all_lost(&self) -> bool {
+        self.ready == 0
+    }
+
+    /// Takes note of a node; says whether that made all of them lost, or no longer.
+    fn note(&mut self, name: &str, ready: Option<bool>) -> bool {
+        let before = self.all_lost();
+        let known = match ready {
+            Some(ready) => self.nodes.insert(name.to_owned(), ready),
+            None => self.nodes.remove(name),
+        };
+        self.ready += usize::from(ready == Some(true));
+        self.ready -= usize::from(known == Some(true));
+        before != self.all_lost()
+    }
+}
 
 fn nodes() -> GroupResource {
     GroupResource::new("", "nodes")
@@ -38,7 +67,17 @@ fn pods() -> GroupResource {
 impl Controller for NodeLifecycle {
     fn concerns(&mut self, _: &Store, resource: &GroupResource, change: &Seen<'_>) -> Vec<Key> {
         let node = match (resource.group.as_str(), resource.resource.as_str()) {
-            ("", "nodes") => change.object.name(),
+            ("", "nodes") => {
+                let ready = condition(change.object, "Ready").is_some_and(|ready| ready["status"] == "True");
+                let turned = self.note(change.object.name(), (!change.deleted).then_some(ready));
+                if turned && self.nodes.len() > 1 {
+                    let mut keys: Vec<Key> =
+                        self.nodes.keys().map(|name| (String::new(), name.clone())).collect();
+                    keys.push((String::new(), change.object.name().to_owned()));
+                    return keys;
+                }
+                change.object.name()
+            }
             ("", "pods") => change.object["spec"]["nodeName"].as_str().unwrap_or_default(),
             _ => return Vec::new(),
         };
@@ -50,6 +89,7 @@ impl Controller for NodeLifecycle {
         let on_node: Vec<Object> =
             store.list(&pods(), None).0.into_iter().filter(|pod| pod["spec"]["nodeName"] == key.1).collect();
         let Some(node) = store.get(&nodes(), "", &key.1) else {
+            self.registered.remove(&key.1);
             // Nobody is left to stop them: the pod garbage collector removes them outright.
             for pod in on_node {
                 let same = Preconditions { uid: Some(pod.uid().to_owned()), resource_version: None };
@@ -58,9 +98,14 @@ impl Controller for NodeLifecycle {
             return;
         };
         let now = context.clock.rfc3339();
-        taint(store, &node, &now);
-        let ready = condition(&node, "Ready");
-        if ready.is_some_and(|ready| ready["status"] != "True") {
+        if self.registered.insert(key.1.clone()) {
+            let message = format!("Node {0} event: Registered Node {0} in Controller", key.1);
+            context.recorder.note(&node, &Note::normal(NODE_CONTROLLER, "RegisteredNode", &message));
+        }
+        taint(store, &node, &now, self.all_lost());
+        // A kubelet that says itself that its node is not ready still speaks for its pods; one that has
+        // fallen silent does not.
+        if condition(&node, "Ready").is_some_and(|ready| ready["status"] == "Unknown") {
             for pod in &on_node {
                 unready(store, pod, &now);
             }
@@ -87,12 +132,15 @@ impl Controller for NodeLifecycle {
 }
 
 /// Brings the taints that conditions make to what the conditions say.
-fn taint(store: &Store, node: &Value, now: &str) {
+fn taint(store: &Store, node: &Value, now: &str, all_lost: bool) {
     let mut wanted: Vec<(&str, &str)> = Vec::new();
     match condition(node, "Ready").map(|ready| ready["status"].as_str().unwrap_or_default()) {
         Some("False") => wanted.extend([(NOT_READY, "NoSchedule"), (NOT_READY, "NoExecute")]),
         Some("Unknown") => wanted.extend([(UNREACHABLE, "NoSchedule"), (UNREACHABLE, "NoExecute")]),
         _ => {}
+    }
+    if all_lost {
+        wanted.retain(|(_, effect)| *effect != "NoExecute");
     }
     for (kind, key) in PRESSURES {
         if condition(node, kind).is_some_and(|condition| condition["status"] == "True") {
@@ -136,7 +184,7 @@ fn taint(store: &Store, node: &Value, now: &str) {
     });
 }
 
-/// A pod on a node that is not ready is not ready.
+/// A pod of which nothing has been heard is not ready.
 fn unready(store: &Store, pod: &Value, now: &str) {
     let _ = store.update(&pods(), pod.namespace(), pod.name(), |pod| {
         let ready = condition(pod, "Ready").filter(|ready| ready["status"] == "True").cloned();

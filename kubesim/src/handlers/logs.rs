@@ -1,5 +1,6 @@
 //! Where container logs come from: the kubelet model, behind a trait.
 
+use super::info::Query;
 use crate::status::Status;
 
 /// What of a log is asked for.
@@ -17,6 +18,21 @@ pub struct LogRequest {
     pub timestamps: bool,
     /// No more than this many bytes.
     pub limit_bytes: Option<usize>,
+}
+
+impl LogRequest {
+    /// From the query of a request, in which the API and a kubelet have the same names.
+    pub(crate) fn parse(container: Option<String>, query: &Query) -> Self {
+        let number = |key| query.number(key).and_then(|n| usize::try_from(n).ok());
+        Self {
+            container,
+            previous: query.is_true("previous"),
+            tail: number("tailLines"),
+            since: query.number("sinceSeconds").map(std::time::Duration::from_secs),
+            timestamps: query.is_true("timestamps"),
+            limit_bytes: number("limitBytes"),
+        }
+    }
 }
 
 /// A source of container logs.

@@ -1,7 +1,6 @@
 //! Subresources: status, scale, log, eviction, binding, token, finalize.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -105,15 +104,7 @@ impl Core {
             }
             _ => {}
         }
-        let number = |key| query.number(key).and_then(|n| usize::try_from(n).ok());
-        let request = LogRequest {
-            container,
-            previous: query.is_true("previous"),
-            tail: number("tailLines"),
-            since: query.number("sinceSeconds").map(Duration::from_secs),
-            timestamps: query.is_true("timestamps"),
-            limit_bytes: number("limitBytes"),
-        };
+        let request = LogRequest::parse(container, query);
         let text = self.logs.log(pod.namespace(), pod.name(), &request)?;
         Ok(Reply::text(Bytes::from(text)))
     }

@@ -2,7 +2,8 @@
 //! their images say.
 //!
 //! A container's life is a small state machine ([`container`]) moved by time alone; a pod's status is
-//! rendered from its containers ([`pod`]); only this file talks to the API. Events and states are those
+//! rendered from its containers ([`pod`]); only this file writes to the store: that of the embedded
+//! cluster, or the mirror of another one ([`remote`]). Events and states are those
 //! of kubelet 1.37.
 
 mod container;
@@ -10,9 +11,10 @@ mod images;
 mod logs;
 mod node;
 mod pod;
+pub mod remote;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
@@ -26,6 +28,9 @@ pub use logs::ContainerLogs;
 pub use node::{NodeShape, Nodes};
 
 const COMPONENT: &str = "kubelet";
+
+/// What CoreDNS writes when it starts.
+pub(crate) const COREDNS_LOG: &str = ".:53\nCoreDNS-1.12.4\nlinux/amd64, go1.24.6\n";
 
 /// Every kubelet of the cluster. Keys are pods (with a namespace) and nodes (without).
 pub(crate) struct Kubelets {
@@ -65,6 +70,10 @@ impl Kubelets {
             node::release_lease(context.store, name);
             return;
         };
+        // Made here, and not yet registered with the API server: everything else refers to its uid.
+        if node.uid().is_empty() {
+            return;
+        }
         let said = self.nodes.write_status(context.store, &node);
         for (kind, reason, message) in said {
             let note =
@@ -141,9 +150,7 @@ impl Kubelets {
         if let Some(next) = next {
             context.again_at(next);
         }
-        // A node that is not ready has had its pods marked so, and the kubelet does not say otherwise
-        // until it is ready again.
-        if let Some(status) = run.status_to_write(&pod, ready, &context.clock) {
+        if let Some(status) = run.status_to_write(&pod, &context.clock) {
             context.set_status(&pods(), key, &status);
         }
     }
@@ -213,7 +220,7 @@ fn pods_on(store: &Store, node: &str) -> Vec<Key> {
 }
 
 /// A value shared between the model and those who set it.
-fn locked<T>(mutex: &Arc<Mutex<T>>) -> std::sync::MutexGuard<'_, T> {
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -1,7 +1,7 @@
 //! Nodes: how a kubelet registers one, what it says of it, and its lease.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -75,11 +75,18 @@ pub struct Nodes {
     region: String,
     shapes: Arc<Mutex<BTreeMap<String, NodeShape>>>,
     wake: Arc<Notify>,
+    /// The port at which an API server outside this process asks for logs.
+    port: Arc<OnceLock<u16>>,
 }
 
 impl Nodes {
     pub(crate) fn new(store: Store, region: String, wake: Arc<Notify>) -> Self {
-        Self { store, region, shapes: Arc::default(), wake }
+        Self { store, region, shapes: Arc::default(), wake, port: Arc::default() }
+    }
+
+    /// Nodes that register from now on say that their kubelets listen on this port of 127.0.0.1.
+    pub(super) fn reached_at(&self, port: u16) {
+        let _ = self.port.set(port);
     }
 
     /// Starts a node: its kubelet registers it and says what it is like.
@@ -227,27 +234,25 @@ impl Nodes {
                 "hugepages-1Gi": "0", "hugepages-2Mi": "0",
             }),
         );
-        fill(
-            &mut status,
-            "addresses",
-            json!([
-                {"type": "InternalIP", "address": internal_ip(node)},
-                {"type": "InternalDNS", "address": name},
-                {"type": "Hostname", "address": name},
-            ]),
-        );
-        fill(
-            &mut status,
-            "nodeInfo",
-            json!({
-                "architecture": "amd64", "operatingSystem": "linux", "osImage": "Amazon Linux 2023",
-                "kernelVersion": "6.12.40-63.114.amzn2023.x86_64", "containerRuntimeVersion": "containerd://2.1.4",
-                "kubeletVersion": "v1.37.2-eks-0000000", "kubeProxyVersion": "", "swap": {"capacity": 0},
-                "bootID": format!("{:016x}", hash(name)), "machineID": format!("{:032x}", hash(name)),
-                "systemUUID": format!("{:032x}", hash(name)),
-            }),
-        );
-        fill(&mut status, "daemonEndpoints", json!({"kubeletEndpoint": {"Port": 10250}}));
+        let mut addresses = vec![
+            json!({"type": "InternalIP", "address": internal_ip(node)}),
+            json!({"type": "InternalDNS", "address": name}),
+            json!({"type": "Hostname", "address": name}),
+        ];
+        let port = self.port.get().copied();
+        if port.is_some() {
+            addresses.push(json!({"type": super::remote::LOOPBACK, "address": "127.0.0.1"}));
+        }
+        fill(&mut status, "addresses", json!(addresses));
+        // A new node has both, empty: they are no optional fields.
+        status["nodeInfo"] = json!({
+            "architecture": "amd64", "operatingSystem": "linux", "osImage": "Amazon Linux 2023",
+            "kernelVersion": "6.12.40-63.114.amzn2023.x86_64", "containerRuntimeVersion": "containerd://2.1.4",
+            "kubeletVersion": "v1.37.2-eks-0000000", "kubeProxyVersion": "",
+            "bootID": format!("{:016x}", hash(name)), "machineID": format!("{:032x}", hash(name)),
+            "systemUUID": format!("{:032x}", hash(name)),
+        });
+        status["daemonEndpoints"] = json!({"kubeletEndpoint": {"Port": port.unwrap_or(10250)}});
         let mut conditions = status["conditions"].as_array().cloned().unwrap_or_default();
         let before = conditions.iter().find(|c| c["type"] == "Ready").map(|c| c["status"] == "True");
         for (kind, reason, message) in [

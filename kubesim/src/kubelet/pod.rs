@@ -116,26 +116,24 @@ impl Run {
         }
     }
 
-    /// The pod's status, if it differs from what was last written.
-    pub(super) fn status_to_write(&mut self, pod: &Value, node_ready: bool, clock: &Clock) -> Option<Value> {
-        let rendered = json!([self.render(pod), node_ready]);
+    /// The pod's status, if it differs from what was last written, or from what somebody has made of it.
+    pub(super) fn status_to_write(&mut self, pod: &Value, clock: &Clock) -> Option<Value> {
+        let rendered = self.render(pod);
         // Conditions of others, and their times, are theirs: only what is rendered here is compared.
-        if self.written.as_ref() == Some(&rendered) {
+        let undone = contradicts(&pod["status"]["conditions"], &rendered["conditions"]);
+        if self.written.as_ref() == Some(&rendered) && !undone {
             return None;
         }
         let mut status = pod["status"].clone();
         let mut conditions = status["conditions"].as_array().cloned().unwrap_or_default();
         let now = clock.rfc3339();
-        if let Some(fields) = rendered[0].as_object() {
-            for (field, value) in fields.iter().filter(|(field, _)| *field != "conditions") {
+        for (field, value) in rendered.as_object().into_iter().flatten() {
+            if field != "conditions" {
                 status[field] = value.clone();
             }
-            for condition in fields["conditions"].as_array().into_iter().flatten() {
-                let keeps_unready = !node_ready && matches!(condition["type"].as_str(), Some("Ready"));
-                if !keeps_unready || !conditions.iter().any(|known| known["type"] == condition["type"]) {
-                    set_condition(&mut conditions, condition.clone(), &now);
-                }
-            }
+        }
+        for condition in rendered["conditions"].as_array().into_iter().flatten() {
+            set_condition(&mut conditions, condition.clone(), &now);
         }
         status["conditions"] = json!(conditions);
         self.written = Some(rendered);
@@ -210,4 +208,13 @@ impl Run {
         }
         status
     }
+}
+
+/// Whether one of the conditions that are said has another status than is said here.
+fn contradicts(found: &Value, said: &Value) -> bool {
+    let mut found = found.as_array().into_iter().flatten();
+    found.any(|found| {
+        let mut said = said.as_array().into_iter().flatten();
+        said.any(|said| said["type"] == found["type"] && said["status"] != found["status"])
+    })
 }

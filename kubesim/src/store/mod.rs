@@ -4,6 +4,7 @@
 //! resource versions, uids, creation times, preconditions, finalizers, and the order of events.
 
 mod history;
+mod mirror;
 mod object;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 pub use history::{EventType, Watch, WatchEvent};
+pub(crate) use mirror::{Outcome, Work, taints};
 pub use object::Meta;
 
 use crate::clock::Clock;
@@ -64,6 +66,8 @@ struct State {
     rng: fastrand::Rng,
     collections: BTreeMap<GroupResource, Collection>,
     newest: watch::Sender<u64>,
+    /// What a mirror owes its server; `None` for a cluster of our own.
+    mirror: Option<mirror::Mirror>,
 }
 
 /// One change, and what it changed.
@@ -107,6 +111,7 @@ impl Store {
             rng: fastrand::Rng::with_seed(seed),
             collections: BTreeMap::new(),
             newest: watch::Sender::new(1),
+            mirror: None,
         };
         Self { state: Arc::new(Mutex::new(state)), clock }
     }
@@ -223,13 +228,15 @@ impl Store {
         if state.collections.get(resource).is_some_and(|c| c.objects.contains_key(&key)) {
             return Err(Status::already_exists(&resource.group, &resource.resource, &key.1));
         }
-        let uid = state.uid();
-        let now = self.clock.rfc3339();
-        let meta = &mut object["metadata"];
-        meta["uid"] = json!(uid);
-        meta["creationTimestamp"] = json!(now);
-        if has_generation(resource) {
-            meta["generation"] = json!(1);
+        if state.mirror.is_none() {
+            let uid = state.uid();
+            let now = self.clock.rfc3339();
+            let meta = &mut object["metadata"];
+            meta["uid"] = json!(uid);
+            meta["creationTimestamp"] = json!(now);
+            if has_generation(resource) {
+                meta["generation"] = json!(1);
+            }
         }
         finish(&mut object);
         Ok(state.commit(resource, key, object, EventType::Added))
@@ -265,7 +272,8 @@ impl Store {
         if next == *current {
             return Ok(current);
         }
-        if next.is_terminating() && !next.is_held() && current.is_held() {
+        let graceful = next["metadata"]["deletionGracePeriodSeconds"].as_u64().is_some_and(|left| left > 0);
+        if next.is_terminating() && !next.is_held() && current.is_held() && !graceful {
             return Ok(state.remove(resource, &key, next));
         }
         Ok(state.commit(resource, key, next, EventType::Modified))
@@ -291,10 +299,13 @@ impl Store {
             return Err(Status::not_found(&resource.group, &resource.resource, name));
         };
         object::check_preconditions(resource, &current, preconditions)?;
-        if !current.is_held() && grace_seconds == 0 {
+        // Who mirrors a cluster is done with what it deletes; whether something holds it is the server's to say.
+        if state.mirror.is_some() || !current.is_held() && grace_seconds == 0 {
             return Ok(Deleted::Gone(state.remove(resource, &key, (*current).clone())));
         }
-        if current.is_terminating() {
+        let left = current["metadata"]["deletionGracePeriodSeconds"].as_u64().unwrap_or(0);
+        // A later delete may only hurry it.
+        if current.is_terminating() && grace_seconds >= left {
             return Ok(Deleted::Pending(current));
         }
         let mut next = (*current).clone();
@@ -308,7 +319,8 @@ impl Store {
         } else {
             next["metadata"]["deletionGracePeriodSeconds"] = json!(grace_seconds);
         }
-        if let Some(generation) = next["metadata"]["generation"].as_i64() {
+        let generation = next["metadata"]["generation"].as_i64().filter(|_| !current.is_terminating());
+        if let Some(generation) = generation {
             next["metadata"]["generation"] = json!(generation + 1);
         }
         Ok(Deleted::Pending(state.commit(resource, key, next, EventType::Modified)))
@@ -414,10 +426,15 @@ impl State {
 
     fn commit(&mut self, resource: &GroupResource, key: Key, mut object: Value, event: EventType) -> Object {
         self.revision += 1;
-        object["metadata"]["resourceVersion"] = json!(self.revision.to_string());
+        if self.mirror.is_none() {
+            object["metadata"]["resourceVersion"] = json!(self.revision.to_string());
+        }
         let object = Arc::new(object);
         let collection = self.collections.entry(resource.clone()).or_default();
-        let previous = collection.objects.insert(key, object.clone());
+        let previous = collection.objects.insert(key.clone(), object.clone());
+        if let Some(mirror) = &mut self.mirror {
+            mirror.note(resource, &key, previous.as_ref(), Some(&object));
+        }
         collection.history.push(WatchEvent {
             event,
             object: object.clone(),
@@ -430,10 +447,15 @@ impl State {
 
     fn remove(&mut self, resource: &GroupResource, key: &Key, mut last: Value) -> Object {
         self.revision += 1;
-        last["metadata"]["resourceVersion"] = json!(self.revision.to_string());
+        if self.mirror.is_none() {
+            last["metadata"]["resourceVersion"] = json!(self.revision.to_string());
+        }
         let last = Arc::new(last);
         let collection = self.collections.entry(resource.clone()).or_default();
         let previous = collection.objects.remove(key);
+        if let Some(mirror) = &mut self.mirror {
+            mirror.note(resource, key, Some(&last), None);
+        }
         collection.history.push(WatchEvent {
             event: EventType::Deleted,
             object: last.clone(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{ACCEPT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderValue, Response, Uri};
 use jiff::Timestamp;
@@ -121,6 +121,10 @@ where
         asked.turn_back(revision);
     }
     let watch = asked.info.verb == "watch";
+    if watch && matches!(after, Some(Action::DropWatch { .. } | Action::LateWatch(_))) {
+        // Compressed events cannot be told apart.
+        asked.head.headers.remove(ACCEPT_ENCODING);
+    }
     let mut response = match strike(before, clock, watch).await? {
         Some(answer) => answer,
         None => behind(asked).await?,

@@ -7,11 +7,11 @@ use http::{HeaderMap, Request, Response, header};
 use super::{Authenticator, Body, Broken, User};
 
 /// A request's answer, to come.
-pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Broken>> + Send>>;
+pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Broken>> + Send>>;
 
 /// Whom a connection's client certificate stands for.
 #[derive(Clone, Debug)]
-pub(super) enum Peer {
+pub(crate) enum Peer {
     /// A user.
     User(User),
     /// A proxy that says in headers for whom it asks.
@@ -27,7 +27,7 @@ pub(super) const REMOTE_GROUP: &str = "x-remote-group";
 pub(super) const REMOTE: &str = "x-remote-";
 
 /// What answers the requests of a [`super::Server`].
-pub(super) trait Front: Send + Sync + 'static {
+pub(crate) trait Front: Send + Sync + 'static {
     /// The credentials that it accepts.
     fn authenticator(&self) -> &Authenticator;
 

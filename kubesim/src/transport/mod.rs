@@ -12,6 +12,7 @@ mod service;
 mod upstream;
 
 pub use body::{Body, Broken};
+pub(crate) use front::{Answer, Front, Peer};
 pub use identity::{Authenticator, ClusterIdentity, User};
 pub use proxy::Proxy;
 pub use server::{Error, Server};

@@ -85,7 +85,7 @@ impl Server {
     }
 
     /// Serves whatever stands behind.
-    pub(super) async fn over(
+    pub(crate) async fn over(
         front: Arc<dyn Front>,
         address: SocketAddr,
         identity: ClusterIdentity,
@@ -163,9 +163,15 @@ impl Server {
     /// # Errors
     /// When the certificate cannot be made.
     pub fn kubeconfig_with_certificate(&self, user: &User) -> Result<String, Error> {
+        let ClientCertificate { certificate, key } = self.client_certificate(user)?;
+        Ok(self.render(&Credential::Certificate { certificate, key }))
+    }
+
+    /// A certificate by which this server knows `user`.
+    pub(crate) fn client_certificate(&self, user: &User) -> Result<ClientCertificate, Error> {
         let pair = self.authority.client(user)?;
         self.authenticator().accept_certificate(&pair.der, Peer::User(user.clone()));
-        Ok(self.render(&Credential::Certificate { certificate: pair.certificate, key: pair.key }))
+        Ok(ClientCertificate { certificate: pair.certificate, key: pair.key })
     }
 
     fn render(&self, credential: &Credential) -> String {

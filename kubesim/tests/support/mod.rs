@@ -2,6 +2,7 @@
 
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod control_plane;
 pub mod wire;
 
 use std::sync::Arc;

@@ -11,9 +11,9 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use kubesim::tap::Tap;
-use kubesim::transport::{ClusterIdentity, Proxy, Server, Upstream, User};
+use kubesim::transport::{ClientCertificate, ClusterIdentity, Proxy, Server, Upstream, User};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -79,17 +79,29 @@ pub fn upstream(server: &Server) -> Upstream {
 }
 
 /// A TLS connection that speaks `protocol`.
-pub async fn dial(server: &Server, protocol: &str) -> TlsStream<TcpStream> {
+pub async fn dial(
+    address: SocketAddr,
+    ca_pem: &str,
+    certificate: Option<&ClientCertificate>,
+    protocol: &str,
+) -> TlsStream<TcpStream> {
     let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(server.ca_pem().as_bytes()).unwrap()).unwrap();
+    roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+    let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_root_certificates(roots);
+    let mut config = match certificate {
+        None => config.with_no_client_auth(),
+        Some(pair) => {
+            let certificate = CertificateDer::from_pem_slice(pair.certificate.as_bytes()).unwrap();
+            let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap();
+            config.with_client_auth_cert(vec![certificate], key).unwrap()
+        }
+    };
     config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
-    let stream = TcpStream::connect(server.addr()).await.unwrap();
+    let stream = TcpStream::connect(address).await.unwrap();
     let name = ServerName::try_from("127.0.0.1").unwrap();
     TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
 }
@@ -101,7 +113,7 @@ pub fn get(path: &str, token: &str) -> http::request::Builder {
 
 /// Sends one request over HTTP/1.1.
 pub async fn send(server: &Server, request: http::request::Builder) -> hyper::Result<Response<Incoming>> {
-    let io = TokioIo::new(dial(server, "http/1.1").await);
+    let io = TokioIo::new(dial(server.addr(), &server.ca_pem(), None, "http/1.1").await);
     let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await?;
     tokio::spawn(connection.with_upgrades());
     sender.send_request(request.body(Full::new(Bytes::new())).unwrap()).await
@@ -109,7 +121,7 @@ pub async fn send(server: &Server, request: http::request::Builder) -> hyper::Re
 
 /// Sends requests over one HTTP/2 connection, all at once.
 pub async fn send_h2(server: &Server, requests: Vec<http::request::Builder>) -> Vec<Response<Incoming>> {
-    let io = TokioIo::new(dial(server, "h2").await);
+    let io = TokioIo::new(dial(server.addr(), &server.ca_pem(), None, "h2").await);
     let (sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
     tokio::spawn(connection);
     let answers = requests.into_iter().map(|request| {
