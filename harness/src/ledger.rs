@@ -85,9 +85,12 @@ impl Ledger {
     pub fn open(folder: &Path, run: &str) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let path = folder.join(format!("{run}.ledger"));
-        let file = OpenOptions::new().create_new(true).append(true).open(&path)?;
+        // It becomes a ledger when it is locked: one that is not would be taken for a dead run's.
+        let unlocked = folder.join(format!("{run}.new"));
+        let file = OpenOptions::new().create_new(true).append(true).open(&unlocked)?;
         let file = Flock::lock(file, FlockArg::LockExclusiveNonblock)
             .map_err(|(_, errno)| io::Error::from(errno))?;
+        std::fs::rename(&unlocked, &path)?;
         Ok(Self { file: Arc::new(Mutex::new(Some(file))), path })
     }
 
@@ -122,10 +125,11 @@ impl Ledger {
     /// The file cannot be read or removed.
     pub fn close(self) -> io::Result<Vec<Entry>> {
         let owed = owed(&self.path)?;
-        drop(self.file.lock().unwrap_or_else(PoisonError::into_inner).take());
         if owed.is_empty() {
             std::fs::remove_file(&self.path)?;
         }
+        // Only now: what is not locked may be pruned.
+        drop(self.file.lock().unwrap_or_else(PoisonError::into_inner).take());
         Ok(owed)
     }
 }
@@ -170,7 +174,13 @@ pub fn prune(folder: &Path) -> io::Result<Pruned> {
             continue;
         };
         let before = pruned.failed.len();
-        for entry in owed(&path)? {
+        let owed = match owed(&path) {
+            Ok(owed) => owed,
+            // Its run has come to its end just now.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        for entry in owed {
             match destroy(&entry) {
                 Ok(Some(words)) => pruned.destroyed.push(words),
                 Ok(None) => {}

@@ -60,16 +60,17 @@ impl ExitCode {
         self as u8
     }
 
-    /// The exit code of a run whose scenarios ended so. What was left behind outweighs all but an
-    /// interruption; a failed expectation outweighs an infrastructure that failed elsewhere.
+    /// The exit code of a run whose scenarios ended so. What was left behind outweighs everything, since an
+    /// interruption promises that nothing was; a failed expectation outweighs an infrastructure that failed
+    /// elsewhere.
     #[must_use]
     pub fn of(verdicts: impl IntoIterator<Item = Verdict>, cleanup_failed: bool) -> Self {
         let verdicts: Vec<Verdict> = verdicts.into_iter().collect();
         let any = |verdict| verdicts.contains(&verdict);
-        if any(Verdict::Interrupted) {
-            Self::Interrupted
-        } else if cleanup_failed {
+        if cleanup_failed {
             Self::Cleanup
+        } else if any(Verdict::Interrupted) {
+            Self::Interrupted
         } else if any(Verdict::Failed) {
             Self::Failed
         } else if any(Verdict::Errored) {
@@ -97,7 +98,8 @@ mod tests {
             (&[Passed, Errored], false, 105),
             (&[Failed, Errored], false, 100),
             (&[Failed], true, 106),
-            (&[Failed, Interrupted], true, 130),
+            (&[Failed, Interrupted], false, 130),
+            (&[Failed, Interrupted], true, 106),
         ] {
             assert_eq!(ExitCode::of(verdicts.iter().copied(), cleanup).code(), code, "{verdicts:?}");
         }

@@ -66,8 +66,9 @@ impl Running {
 }
 
 #[rstest]
-#[case::interrupted(Signal::SIGINT)]
-#[case::terminated(Signal::SIGTERM)]
+#[case::that_was_interrupted(Signal::SIGINT)]
+#[case::that_was_terminated(Signal::SIGTERM)]
+#[case::whose_terminal_was_closed(Signal::SIGHUP)]
 fn a_run_that_is_interrupted_clears_up_and_still_writes_its_reports(#[case] signal: Signal) {
     let sandbox = Sandbox::new();
     let out = sandbox.text("out");

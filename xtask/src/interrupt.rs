@@ -13,18 +13,20 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     })
 }
 
-/// Throws the switch at SIGINT or SIGTERM. Must be called within a runtime.
+/// Throws the switch at SIGINT, at SIGTERM, and at SIGHUP, which comes when the terminal is closed. Must be called within a runtime.
 pub(crate) fn listen(stop: Stop) -> Result<(), Failure> {
     let failed =
         |error| Failure::new(ExitCode::Infrastructure, format!("failed to listen for signals: {error}"));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut hang_up = signal(SignalKind::hangup()).map_err(failed)?;
     tokio::spawn(async move {
         for times in 0.. {
             tokio::select! {
                 biased;
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
+                _ = hang_up.recv() => {}
             }
             if times == 0 {
                 stop.trigger();
