@@ -146,6 +146,20 @@ impl Expected {
         }
     }
 
+    /// Every phase is done.
+    #[must_use]
+    pub fn all_done(writes: bool) -> Self {
+        Self::Result {
+            exit: 0,
+            status: Status::Completed,
+            action: Action::None,
+            phase: None,
+            blockers: Vec::new(),
+            cause: None,
+            writes,
+        }
+    }
+
     /// The foundation phase has to be put right first; nothing was written.
     #[must_use]
     pub fn blocked(blockers: &[Code]) -> Self {
@@ -158,6 +172,15 @@ impl Expected {
             cause: None,
             writes: false,
         }
+    }
+
+    /// The same, another phase having to be put right first.
+    #[must_use]
+    pub fn fix(mut self, first: Phase) -> Self {
+        if let Self::Result { phase, .. } = &mut self {
+            *phase = Some(first);
+        }
+        self
     }
 
     /// Something failed.

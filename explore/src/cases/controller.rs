@@ -68,6 +68,19 @@ pub(super) fn cases() -> Vec<Case> {
             ],
         },
         Case {
+            name: "definitions-deleted-under-a-deployed-release",
+            summary: "The definitions of a deployed release are gone: the controller gets them back, and starts",
+            scene: Scene { leftover: Some(Leftover::of(Status::Deployed)), ..Scene::default() },
+            runs: vec![compute(Expected::done(Phase::Core, true)).with([
+                Fault::DefinitionsMissing.throughout(),
+                Fault::controller(Container::NeedsDefinition {
+                    name: "nodeclaims.karpenter.sh".into(),
+                    log: "panic: no matches for kind \"NodeClaim\" in version \"karpenter.sh/v1\"\n".into(),
+                })
+                .throughout(),
+            ])],
+        },
+        Case {
             name: "image-cannot-be-pulled",
             summary: "The controller's image cannot be pulled",
             scene: Scene::default(),

@@ -5,13 +5,15 @@ mod controller;
 mod ends;
 mod platform;
 mod release;
+mod stack;
 
 use crate::case::Case;
 
 /// Every case, in a stable order.
 #[must_use]
 pub fn all() -> Vec<Case> {
-    [platform::cases(), release::cases(), controller::cases(), calls::cases(), ends::cases()].concat()
+    [platform::cases(), release::cases(), controller::cases(), stack::cases(), calls::cases(), ends::cases()]
+        .concat()
 }
 
 /// The case of this name.

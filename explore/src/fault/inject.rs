@@ -48,6 +48,16 @@ pub(crate) async fn inject(fault: &Fault, cluster: &Cluster, tools: &StandIns) -
             names.iter().try_for_each(|name| nodes.set_taints(name, std::slice::from_ref(&taint)))?;
             Injected::Tainted(names)
         }
+        // For good: what puts them right is the installer's work.
+        Fault::DefinitionsMissing => {
+            let store = cluster.store();
+            for definition in store.list(&definitions(), None).0 {
+                if definition.name().contains(".karpenter.") {
+                    store.delete(&definitions(), "", definition.name(), &Preconditions::default(), 0)?;
+                }
+            }
+            Injected::Nothing
+        }
         Fault::CorednsMissing => remove_coredns(cluster)?.map_or(Injected::Nothing, Injected::Coredns),
     };
     cluster.settled().await;
@@ -84,6 +94,10 @@ fn scale(cluster: &Cluster, count: u32) -> Result<u32, Status> {
         (0..).map(|number| NodeShape::numbered(number, region)).filter(|it| !names.contains(&it.name));
     fresh.take((count as usize).saturating_sub(names.len())).try_for_each(|shape| nodes.add(shape))?;
     Ok(before)
+}
+
+fn definitions() -> GroupResource {
+    GroupResource::new("apiextensions.k8s.io", "customresourcedefinitions")
 }
 
 fn deployments() -> GroupResource {

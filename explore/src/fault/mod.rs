@@ -62,6 +62,8 @@ pub enum Fault {
     NodesTainted(String),
     /// CoreDNS's Deployment is gone.
     CorednsMissing,
+    /// Karpenter's custom resource definitions are gone.
+    DefinitionsMissing,
 }
 
 /// Part of the image reference of Karpenter's controller.
@@ -114,6 +116,13 @@ pub enum Container {
     CrashLoop(String),
     /// The image cannot be pulled, for this reason.
     CannotPull(String),
+    /// They write this and exit while the cluster has no such custom resource definition.
+    NeedsDefinition {
+        /// Its name.
+        name: String,
+        /// What they write.
+        log: String,
+    },
 }
 
 impl Container {
@@ -131,6 +140,11 @@ impl Container {
                 Behaviour::CrashLoop { log: log.clone(), exit_code: 1, after: Duration::from_secs(1) }
             }
             Self::CannotPull(error) => Behaviour::CannotPull { error: error.clone() },
+            Self::NeedsDefinition { name, log } => Behaviour::Needs {
+                resource: "customresourcedefinitions.apiextensions.k8s.io".into(),
+                name: name.clone(),
+                otherwise: Box::new(Self::CrashLoop(log.clone()).behaviour()),
+            },
         }
     }
 }

@@ -1,6 +1,5 @@
 //! One release of the stack: everything that it runs is waited for, and what is not Ready is diagnosed.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Event, Pod};
@@ -33,6 +32,9 @@ pub(super) struct Stack<'a, 'r> {
     settings: &'r ReleaseSettings,
     evidence: &'a mut CoreRelease,
 }
+
+/// As many events of an object that is no pod.
+const EVENTS: usize = 3;
 
 /// A workload and the verdict on it.
 type Judged = (Owned, State);
@@ -317,22 +319,25 @@ impl<'a, 'r> Stack<'a, 'r> {
         blockers
     }
 
-    /// The last warning about an object that is no pod.
+    /// What was last said about an object that is no pod.
     async fn events_of(&self, owned: &Owned) -> Option<String> {
         let path = format!("/api/v1/namespaces/{}/events", owned.namespace);
         let selector = format!("involvedObject.kind={},involvedObject.name={}", owned.word, owned.name);
         let listed =
             self.cluster.list::<Event>("list events", &path, &[("fieldSelector", &selector)]).await.ok()?;
-        let mut last: BTreeMap<_, String> = BTreeMap::new();
-        for event in listed.items {
-            let seen = event.last_timestamp.as_ref().map(|time| time.0);
-            let part = |text: Option<String>| text.unwrap_or_default();
-            last.insert(
-                seen,
-                format!("{} {}: {}", owned.described(), part(event.reason), part(event.message)),
-            );
-        }
-        last.pop_last().map(|(_, text)| text)
+        let mut said: Vec<_> = listed
+            .items
+            .into_iter()
+            .map(|event| {
+                let seen = event.last_timestamp.as_ref().map(|time| time.0);
+                let part = |text: Option<String>| text.unwrap_or_default();
+                (seen, format!("{}: {}", part(event.reason), part(event.message)))
+            })
+            .collect();
+        said.sort();
+        let from = said.len().saturating_sub(EVENTS);
+        let words: Vec<String> = said.split_off(from).into_iter().map(|(_, text)| text).collect();
+        (!words.is_empty()).then(|| format!("{}: {}", owned.described(), words.join("; ")))
     }
 }
 
