@@ -37,6 +37,20 @@ impl State {
         Self { dir: tools_dir.join(FOLDER) }
     }
 
+    /// Notes that a call whose work is done is being held by the fault of this label.
+    ///
+    /// # Errors
+    /// The note cannot be written.
+    pub fn hold(&self, label: &str) -> io::Result<()> {
+        std::fs::create_dir_all(&self.dir)?;
+        std::fs::write(self.dir.join(format!("held-{label}")), "")
+    }
+
+    /// Whether the fault of this label holds a call whose work is done.
+    pub fn held(&self, label: &str) -> bool {
+        self.dir.join(format!("held-{label}")).exists()
+    }
+
     /// Waits for the lock.
     ///
     /// # Errors

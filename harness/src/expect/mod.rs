@@ -4,6 +4,7 @@ mod cluster;
 mod invariants;
 mod requests;
 mod result;
+mod resumed;
 mod tools;
 
 use crate::event::Mismatch;
@@ -13,6 +14,7 @@ use crate::scenario::{Expect, Matcher, Placed};
 pub(crate) use cluster::{counted, key as resource_key};
 pub use invariants::invariants;
 pub(crate) use requests::matches as request_matches;
+pub use resumed::resumed;
 pub(crate) use tools::matches as call_matches;
 
 /// What judging came to.
@@ -29,6 +31,18 @@ impl Judged {
     pub fn and(&mut self, other: Judged) {
         self.checked += other.checked;
         self.mismatches.extend(other.mismatches);
+    }
+
+    /// Something that should have happened and did not, with no place of its own.
+    #[must_use]
+    pub fn missed(expectation: &str, expected: &str, observed: String) -> Self {
+        let mismatch = Mismatch {
+            expectation: expectation.to_owned(),
+            expected: expected.to_owned(),
+            observed,
+            place: None,
+        };
+        Self { checked: 1, mismatches: vec![mismatch] }
     }
 
     fn check(&mut self, at: &At<'_>, name: &str, matcher: &Matcher, observed: Option<&serde_json::Value>) {

@@ -41,6 +41,11 @@ impl Snapshot {
         self.objects.get(resource).into_iter().flat_map(BTreeMap::values).map(AsRef::as_ref)
     }
 
+    /// The resources that it has, in order.
+    pub fn resources(&self) -> impl Iterator<Item = &str> {
+        self.objects.keys().map(String::as_str)
+    }
+
     /// Whether it knows the resource at all.
     #[must_use]
     pub fn knows(&self, resource: &str) -> bool {

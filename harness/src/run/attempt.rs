@@ -22,6 +22,7 @@ use crate::scenario::{ExpectObject, RunStep, Scenario, Signal, StepKind, Timeout
 const WAIT: Duration = Duration::from_secs(30);
 
 /// What an attempt is made with.
+#[derive(Clone)]
 pub(super) struct Setting<'s> {
     pub(super) backend: &'s dyn Backend,
     pub(super) installer: &'s Installer,
@@ -36,6 +37,13 @@ pub(super) struct Setting<'s> {
     pub(super) mark: String,
     pub(super) which: Attempt,
     pub(super) emit: &'s (dyn Fn(Event) + Send + Sync),
+}
+
+impl<'s> Setting<'s> {
+    /// The same for a part of the attempt, with a folder of its own.
+    pub(super) fn within(&self, name: &str) -> Setting<'s> {
+        Setting { folder: self.folder.join(name), mark: format!("{}/{name}", self.mark), ..self.clone() }
+    }
 }
 
 /// How an attempt ended.
@@ -53,6 +61,18 @@ pub(super) struct Attempted {
     pub(super) trouble: Option<Trouble>,
     /// Whether the cluster could not be taken down.
     pub(super) left: Option<String>,
+}
+
+impl Attempted {
+    /// Adds a part of the same attempt.
+    pub(super) fn and(&mut self, part: Attempted) {
+        self.mismatches.extend(part.mismatches);
+        self.violations.extend(part.violations);
+        self.checked += part.checked;
+        self.run = part.run.or(self.run.take());
+        self.trouble = self.trouble.take().or(part.trouble);
+        self.left = self.left.take().or(part.left);
+    }
 }
 
 /// Why an attempt could not be carried through.
@@ -122,19 +142,19 @@ pub(super) async fn attempt(setting: &Setting<'_>, scenario: &Scenario) -> Attem
 }
 
 /// The attempt while it runs.
-struct Stage<'s> {
-    setting: &'s Setting<'s>,
-    scenario: &'s Scenario,
-    cluster: &'s dyn Cluster,
-    tools: Tools,
-    identity: Identity,
-    timeouts: Timeouts,
-    kubeconfig: PathBuf,
+pub(super) struct Stage<'s> {
+    pub(super) setting: &'s Setting<'s>,
+    pub(super) scenario: &'s Scenario,
+    pub(super) cluster: &'s dyn Cluster,
+    pub(super) tools: Tools,
+    pub(super) identity: Identity,
+    pub(super) timeouts: Timeouts,
+    pub(super) kubeconfig: PathBuf,
     /// Faults that are in, in order.
-    injected: Vec<FaultSpec>,
-    origin: Snapshot,
-    running: Option<(Subject, Before)>,
-    runs: u32,
+    pub(super) injected: Vec<FaultSpec>,
+    pub(super) origin: Snapshot,
+    pub(super) running: Option<(Subject, Before)>,
+    pub(super) runs: u32,
 }
 
 async fn carry_out(
@@ -147,6 +167,9 @@ async fn carry_out(
     let mut secrets = scenario.secrets.clone();
     secrets.push(environment::planted_key(setting.seed));
     secrets.extend(tokens(&cluster.kubeconfig()));
+    std::fs::create_dir_all(&setting.folder).map_err(|error| {
+        Trouble::Infrastructure(format!("failed to make {}: {error}", setting.folder.display()))
+    })?;
     let tools = Tools::make(&setting.folder, setting.tools, cluster, &scenario.eks, &secrets)?;
     let kubeconfig = setting.folder.join("kubeconfig");
     // A cluster that is yet to be created has no kubeconfig either.
@@ -184,6 +207,16 @@ async fn carry_out(
         let mut judged = Judged::default();
         let mut violations = Judged::default();
         let what = match step.kind() {
+            Some(StepKind::Run(RunStep { killed_at: Some(point), .. })) => {
+                let Some(run) = &step.run else { continue };
+                let (run, missed) = stage.cut_off(run, point, &secrets).await?;
+                if let Some(observed) = missed {
+                    judged.and(Judged::missed("kill", &format!("the run gets to {}", point.words), observed));
+                }
+                violations = expect::invariants(&run);
+                attempted.run = Some(run);
+                format!("kill after {}", point.words)
+            }
             Some(StepKind::Run(run)) => {
                 stage.start(run).await?;
                 let named = words(run);
@@ -233,7 +266,9 @@ async fn carry_out(
         }
         // What the installer made of a cluster that broke down is not its fault.
         cluster.health()?;
-        if let Some(expected) = &step.expect {
+        // What a run that is killed should have done is asked of the one that was left alone.
+        let cut_off = step.run.as_ref().is_some_and(|run| run.killed_at.is_some());
+        if let Some(expected) = step.expect.as_ref().filter(|_| !cut_off) {
             let now = cluster.snapshot().await?;
             judged.and(expect::judge(setting.file, expected, attempted.run.as_ref(), &stage.origin, &now));
         }
@@ -287,7 +322,7 @@ impl Stage<'_> {
         Ok(())
     }
 
-    async fn start(&mut self, run: &RunStep) -> Result<(), Trouble> {
+    pub(super) async fn start(&mut self, run: &RunStep) -> Result<(), Trouble> {
         let Setting { installer, folder, mark, seed, .. } = self.setting;
         let before = Before {
             snapshot: self.cluster.snapshot().await?,
@@ -320,7 +355,11 @@ impl Stage<'_> {
     }
 
     /// Waits for the end of the running installer, or brings it about.
-    async fn end(&mut self, signal: Option<Signal>, secrets: &[String]) -> Result<Observation, Trouble> {
+    pub(super) async fn end(
+        &mut self,
+        signal: Option<Signal>,
+        secrets: &[String],
+    ) -> Result<Observation, Trouble> {
         let Some((subject, before)) = self.running.take() else {
             return Err(Trouble::Infrastructure("failed to end the installer: it is not running".into()));
         };

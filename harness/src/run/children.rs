@@ -25,7 +25,7 @@ impl fmt::Display for Process {
     }
 }
 
-/// Living processes with this mark. Empty where the system does not show environments (there is no
+/// Living processes with this mark, or with one below it (`mark/part`). Empty where the system does not show environments (there is no
 /// `/proc`).
 #[must_use]
 pub fn marked(mark: &str) -> Vec<Process> {
@@ -38,7 +38,10 @@ pub fn marked(mark: &str) -> Vec<Process> {
         };
         // Processes of others cannot be read, and are not ours.
         let Ok(environment) = std::fs::read(entry.path().join("environ")) else { continue };
-        let ours = environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes());
+        let ours = environment.split(|byte| *byte == 0).any(|variable| {
+            let rest = variable.strip_prefix(wanted.as_bytes());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+        });
         if ours && !is_zombie(&entry.path()) {
             found.push(Process { pid, command: command(&entry.path()) });
         }

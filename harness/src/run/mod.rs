@@ -5,14 +5,17 @@ pub mod children;
 mod environment;
 mod installer;
 mod judge;
+mod kill;
 mod scenario;
 mod standing;
 mod stop;
 mod subject;
 mod suite;
+mod sweep;
 mod tools;
 
 pub use installer::{Installer, InstallerError};
+pub use kill::KillPoint;
 pub use standing::Standing;
 pub use stop::Stop;
 pub use suite::{Outcome, Suite, SuiteError};

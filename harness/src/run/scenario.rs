@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::attempt::{self, Attempted, Setting, Trouble, millis};
 use super::suite::Context;
+use super::sweep;
 use crate::event::{Attempt, Event, Mismatch};
 use crate::expect;
 use crate::ledger::{self, Entry};
@@ -150,7 +151,11 @@ async fn one(context: &Context, found: &Found, which: Attempt, folder: PathBuf, 
             &controlled
         }
     };
-    let mut attempted = attempt::attempt(&setting, scenario).await;
+    let mut attempted = if scenario.is_sweep() {
+        sweep::attempt(&setting, scenario).await
+    } else {
+        attempt::attempt(&setting, scenario).await
+    };
     // Only a run that was cut off can have left something that was not accounted for already.
     if attempted.trouble.is_some() {
         children::kill(&children::marked(&mark));

@@ -103,6 +103,10 @@ impl Subject {
     /// Sends it a signal and waits for its end.
     pub(super) async fn kill(mut self, signal: Signal) -> std::io::Result<Ended> {
         self.group.signal(signal);
+        if signal == Signal::SIGKILL {
+            // Nobody can clean up after SIGKILL; what is played is the loss of the whole machine.
+            children::kill(&children::marked(&self.mark));
+        }
         let ending = match tokio::time::timeout(TERM_GRACE + GRACE, self.child.wait()).await {
             Ok(status) => Self::ending(status?),
             Err(_) => Ending::Overdue { killed: self.make_end().await? },

@@ -106,6 +106,12 @@ impl Tools {
             .map_err(|error| ClusterError::new(format!("read the tool calls: {error}")))
     }
 
+    /// Whether the fault of this label holds a call whose work is done.
+    #[must_use]
+    pub fn held(&self, label: &str) -> bool {
+        interpose::state::State::of(&self.protocol).held(label)
+    }
+
     /// The folder to put first on PATH.
     #[must_use]
     pub fn bin(&self) -> &Path {

@@ -9,6 +9,7 @@ use super::matcher::Matcher;
 use super::place::Placed;
 use crate::duration::Span;
 use crate::fault::FaultSpec;
+use crate::run::KillPoint;
 
 /// One scenario: a cluster, what is wrong with it, what is run, and what must be seen.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -184,9 +185,25 @@ pub struct RunStep {
     /// More environment variables for this run.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+    /// Makes a sweep of the scenario: this run is left alone once, and then killed after each of its writes,
+    /// every time on a cluster of its own; the steps that follow are played after each kill.
+    pub kill_after: Option<KillAfter>,
+    /// The point at which this run is killed, in one attempt of a sweep.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub killed_at: Option<KillPoint>,
     /// Goes on to the next step while the installer runs; a later `wait: { exit: true }` or `kill` ends it.
     #[serde(default)]
     pub background: bool,
+}
+
+/// After what a run is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum KillAfter {
+    /// Each write: a mutating request to the API server, or a call of `eksctl` or `aws` that changes the
+    /// account.
+    EachWrite,
 }
 
 /// Permission to pass a gate.
@@ -235,7 +252,7 @@ pub enum Signal {
     Term,
     /// SIGINT.
     Int,
-    /// SIGKILL.
+    /// SIGKILL, to the installer and to every tool that it has started: the machine is lost.
     Kill,
 }
 

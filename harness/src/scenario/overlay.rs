@@ -1,6 +1,7 @@
 //! The control's situation: the scenario with what the control says laid over it.
 
-use super::model::{ClusterShape, EksShape, Scenario, StepKind};
+use super::model::{ClusterShape, EksShape, Scenario, Step, StepKind};
+use crate::run::KillPoint;
 
 impl Scenario {
     /// The scenario as its control has it. Steps that would inject or heal a fault that the control leaves
@@ -29,6 +30,33 @@ impl Scenario {
             Some(StepKind::Heal(label)) => !left_out(label),
             _ => true,
         });
+        other
+    }
+
+    /// Whether one of its runs is killed after each of its writes.
+    #[must_use]
+    pub fn is_sweep(&self) -> bool {
+        self.steps.iter().any(|step| step.run.as_ref().is_some_and(|run| run.kill_after.is_some()))
+    }
+
+    /// The scenario up to the run that a sweep kills, which is left alone.
+    #[must_use]
+    pub fn left_alone(&self) -> Self {
+        let mut other = self.clone();
+        let swept = |step: &Step| step.run.as_ref().is_some_and(|run| run.kill_after.is_some());
+        let end = other.steps.iter().position(|step| swept(step)).map_or(0, |index| index + 1);
+        other.steps.truncate(end);
+        other
+    }
+
+    /// The scenario with the run that a sweep kills being killed at this point.
+    #[must_use]
+    pub fn killed_at(&self, point: &KillPoint) -> Self {
+        let mut other = self.clone();
+        let runs = other.steps.iter_mut().filter_map(|step| step.value.run.as_mut());
+        for run in runs.filter(|run| run.kill_after.is_some()) {
+            run.killed_at = Some(point.clone());
+        }
         other
     }
 

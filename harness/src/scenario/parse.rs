@@ -168,6 +168,19 @@ fn check(name: &str, text: &str, scenario: &Scenario) -> Result<(), ScenarioErro
     }
     let mut running = false;
     let mut judged = false;
+    let swept: Vec<usize> = (0..scenario.steps.len())
+        .filter(|&index| scenario.steps[index].run.as_ref().is_some_and(|run| run.kill_after.is_some()))
+        .collect();
+    if let Some(&index) = swept.first() {
+        let later = &scenario.steps[index + 1..];
+        let again = later.iter().any(|step| step.run.as_ref().is_some_and(|run| !run.background));
+        let background = scenario.steps[index].run.as_ref().is_some_and(|run| run.background);
+        if swept.len() > 1 || background || !again {
+            let help = "kill one run that is not in the background, and run the installer again after it";
+            let problem = "`killAfter` needs a run that follows it, and stands once".to_owned();
+            return wrong(scenario.steps[index].line, problem, help);
+        }
+    }
     let labels: Vec<&str> = scenario.fault_labels().collect();
     for step in &scenario.steps {
         let Some(kind) = step.kind() else {

@@ -119,6 +119,9 @@ async fn answer(asked: Asked<'_>, fault: Option<ToolFault>, stops: &mut Stops) -
         (When::After, action) => {
             let speak = matches!(action, Action::Delay { .. });
             let done = carry_out(asked, speak, stops).await?;
+            if matches!(action, Action::Hang) {
+                State::of(asked.dir).hold(&fault.label)?;
+            }
             let route = done.route;
             Answer { route, ..broken(action, stops).await.unwrap_or(done) }
         }

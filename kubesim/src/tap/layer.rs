@@ -111,6 +111,7 @@ where
     let at = asked.at;
     let streams = asked.info.verb == "watch" || asked.info.query.is_true("follow");
     let (mut before, mut after) = (None, None);
+    let rule = fault.as_ref().map(|fault| fault.rule);
     if let Some(Fault { when, action, .. }) = fault {
         let early = when == When::Before && !action.is_of_the_answer();
         *(if early { &mut before } else { &mut after }) = Some(action);
@@ -129,6 +130,9 @@ where
         Some(answer) => answer,
         None => behind(asked).await?,
     };
+    if let (Some(rule), Some(Action::Hang)) = (rule, &after) {
+        tap.hold(rule);
+    }
     response = match after {
         Some(Action::Truncate) if streams => response.map(|_| Body::whole(Bytes::new()).truncated()),
         Some(Action::Truncate) => {

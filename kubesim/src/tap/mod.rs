@@ -18,6 +18,7 @@ pub use rule::{Action, Rule, RuleId, When};
 /// A fault that a rule has in store for one request.
 #[derive(Clone, Debug)]
 pub(crate) struct Fault {
+    pub(crate) rule: RuleId,
     pub(crate) label: String,
     pub(crate) when: When,
     pub(crate) action: Action,
@@ -28,6 +29,8 @@ struct State {
     recordings: Vec<Recording>,
     rules: Vec<(RuleId, Rule, rule::Count)>,
     next_rule: u64,
+    /// Rules that hold a request whose work is done.
+    held: std::collections::BTreeSet<RuleId>,
 }
 
 /// The recordings and rules of one API. Cloning shares them.
@@ -82,15 +85,30 @@ impl Tap {
         self.lock().rules.iter().find(|(other, ..)| *other == id).map(|(_, _, count)| count.fired)
     }
 
+    /// Whether a rule holds a request that the cluster has carried out and that is never answered.
+    #[must_use]
+    pub fn held(&self, id: RuleId) -> bool {
+        self.lock().held.contains(&id)
+    }
+
+    pub(crate) fn hold(&self, id: RuleId) {
+        self.lock().held.insert(id);
+        self.arrivals.send_modify(|n| *n += 1);
+    }
+
     pub(crate) fn arrive(&self, mut recording: Recording) -> (u64, Option<Fault>) {
         let mut state = self.lock();
         let seq = state.recordings.len() as u64 + 1;
         recording.seq = seq;
         let mut fault = None;
-        for (_, rule, count) in &mut state.rules {
+        for (id, rule, count) in &mut state.rules {
             if rule.matches(&recording) && count.admits(rule, fault.is_some()) && fault.is_none() {
-                fault =
-                    Some(Fault { label: rule.label.clone(), when: rule.when, action: rule.action.clone() });
+                fault = Some(Fault {
+                    rule: *id,
+                    label: rule.label.clone(),
+                    when: rule.when,
+                    action: rule.action.clone(),
+                });
             }
         }
         recording.fault = fault.as_ref().map(|fault| fault.label.clone());

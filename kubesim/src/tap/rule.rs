@@ -76,6 +76,10 @@ pub struct Rule {
     pub resources: Vec<String>,
     /// Object names; empty means all.
     pub names: Vec<String>,
+    /// Names of users; empty means all.
+    pub users: Vec<String>,
+    /// Only requests that ask for a change, see [`Recording::mutating`].
+    pub mutating: bool,
     /// How many matching requests pass before the first is broken.
     pub skip: u32,
     /// How many are broken; `None` means every one from there on.
@@ -95,6 +99,8 @@ impl Rule {
             verbs: Vec::new(),
             resources: Vec::new(),
             names: Vec::new(),
+            users: Vec::new(),
+            mutating: false,
             skip: 0,
             times: None,
             when: When::Before,
@@ -106,6 +112,8 @@ impl Rule {
         let any = |wanted: &[String], found: &str| wanted.is_empty() || wanted.iter().any(|w| w == found);
         any(&self.verbs, &recording.verb)
             && any(&self.names, &recording.name)
+            && any(&self.users, &recording.user)
+            && (!self.mutating || recording.mutating())
             && (self.resources.is_empty()
                 || self.resources.iter().any(|wanted| match wanted.split_once('/') {
                     Some(_) => *wanted == recording.full_resource(),
