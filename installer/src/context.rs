@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::log::{Event, Level, Log};
 use crate::redact::Redactor;
 use crate::result::{Blocker, Retry, Telemetry};
@@ -30,6 +32,10 @@ pub struct Context {
     pub redactor: Redactor,
 }
 
+/// Clocks that are no farther apart than this are the same: `Date` has whole seconds, and an answer is on
+/// its way for some time.
+const CLOSE: SignedDuration = SignedDuration::from_secs(5);
+
 /// How long after its timeout, or after the stop, a runner may take to come back before it is dropped.
 const RUNNER_GRACE: Duration = Duration::from_secs(10);
 
@@ -45,6 +51,8 @@ pub struct Run<'a> {
 struct Book {
     rng: fastrand::Rng,
     circuits: Circuits,
+    /// How far the API server's clock is ahead of ours; none while no answer has told.
+    skew: Option<SignedDuration>,
     retries: Vec<Retry>,
     telemetry: Telemetry,
 }
@@ -56,6 +64,7 @@ impl<'a> Run<'a> {
         let book = Book {
             rng: fastrand::Rng::with_seed(settings.seed),
             circuits: Circuits::default(),
+            skew: None,
             retries: Vec::new(),
             telemetry: Telemetry::default(),
         };
@@ -108,6 +117,41 @@ impl<'a> Run<'a> {
     /// What stops the run.
     pub fn fail(&self, step: &'static str, message: impl AsRef<str>) {
         self.log(Level::Error, step, message);
+    }
+
+    /// The API server's clock shows this.
+    pub fn server_shows(&self, theirs: Timestamp) {
+        let skew = theirs.duration_since(self.ctx.clock.now());
+        let first = {
+            let mut book = self.book();
+            let known = book.skew.replace(skew);
+            known.is_none_or(|known| known.abs() <= CLOSE) && skew.abs() > CLOSE
+        };
+        if first {
+            self.warn("clock", self.skew_words(skew));
+        }
+    }
+
+    /// How far the API server's clock is from ours, when that is more than a request takes.
+    #[must_use]
+    pub fn skew(&self) -> Option<SignedDuration> {
+        self.book().skew.filter(|skew| skew.abs() > CLOSE)
+    }
+
+    /// For the log and the evidence.
+    #[must_use]
+    pub fn skew_words(&self, skew: SignedDuration) -> String {
+        let side = if skew.is_negative() { "ahead of" } else { "behind" };
+        let by = Duration::try_from(skew.abs()).unwrap_or_default();
+        let by = crate::duration::go(Duration::from_secs(by.as_secs()));
+        format!("this machine's clock is {by} {side} the API server's; the server's is used")
+    }
+
+    /// The time by the API server's clock, to be compared with what is written in the cluster.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        let ours = self.ctx.clock.now();
+        self.skew().map_or(ours, |skew| ours.checked_add(skew).unwrap_or(ours))
     }
 
     /// Waits, or returns the blocker of a run that ends early.

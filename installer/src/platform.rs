@@ -4,6 +4,8 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
+use serde::Deserialize;
+
 use crate::cluster::{Cluster, ReadError};
 use crate::diagnosis;
 use crate::result::{Blocker, Code, Platform, Replicas, Warning};
@@ -30,8 +32,9 @@ pub struct Nodes {
     pub all: Vec<NodeState>,
 }
 
-/// What matters of a node.
-#[derive(Clone, Debug)]
+/// What matters of a node: of five thousand nodes a run keeps this, and not the objects.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(from = "Node")]
 pub struct NodeState {
     /// Its name.
     pub name: String,
@@ -53,9 +56,9 @@ pub struct Coredns {
 }
 
 impl Nodes {
-    /// From Node objects.
-    pub fn of<'n>(nodes: impl IntoIterator<Item = &'n Node>) -> Self {
-        Self { all: nodes.into_iter().map(NodeState::of).collect() }
+    /// From the states of nodes.
+    pub fn of(nodes: impl IntoIterator<Item = NodeState>) -> Self {
+        Self { all: nodes.into_iter().collect() }
     }
 
     /// How many there are.
@@ -123,8 +126,8 @@ impl Nodes {
     }
 }
 
-impl NodeState {
-    fn of(node: &Node) -> Self {
+impl From<Node> for NodeState {
+    fn from(node: Node) -> Self {
         let status = node.status.as_ref();
         let ready = status
             .and_then(|status| status.conditions.as_ref())
@@ -170,8 +173,8 @@ impl PlatformHealth {
     /// # Errors
     /// When either cannot be read. That is never taken for "not there".
     pub async fn read(cluster: &Cluster<'_>) -> Result<Self, ReadError> {
-        let nodes = cluster.list::<Node>("list nodes", "/api/v1/nodes", &[]).await?;
-        let nodes = Nodes::of(&nodes.items);
+        let nodes = cluster.list::<NodeState>("list nodes", "/api/v1/nodes", &[]).await?;
+        let nodes = Nodes::of(nodes.items);
         let deployment = match cluster.get::<Deployment>("read CoreDNS", COREDNS).await? {
             Some(deployment) => Some(deployment),
             // Not every distribution calls it so; the label is what the Service selects by.

@@ -118,6 +118,11 @@ pub trait Backend: Send + Sync {
 
 /// A cluster under test. What it cannot do it answers with `None`; see [`Capability`].
 pub trait Cluster: Send + Sync {
+    /// What its clock shows.
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::now()
+    }
+
     /// The API as its administrator. What goes this way is not the installer's.
     fn admin(&self) -> kube::Client;
 

@@ -90,6 +90,7 @@ fn config(shape: &ClusterShape, seed: u64) -> Config {
         seed,
         nodes: (0..shape.nodes.unwrap_or(2)).map(node).collect(),
         kubernetes: version.unwrap_or(KUBERNETES),
+        origin: shape.clock.map(|shift| shift.of(jiff::Timestamp::now())),
         ..defaults
     }
 }
@@ -104,6 +105,10 @@ struct Up {
 }
 
 impl Cluster for Up {
+    fn now(&self) -> jiff::Timestamp {
+        self.cluster.clock().now()
+    }
+
     fn admin(&self) -> kube::Client {
         kube::Client::new(self.cluster.service(), "default")
     }

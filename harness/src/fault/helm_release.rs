@@ -23,6 +23,8 @@ pub struct HelmRelease {
     revision: Option<u32>,
     /// How long ago it was begun; `1h` when not given.
     age: Option<Span>,
+    /// How far the clock of whoever began it was ahead; not at all when not given.
+    ahead: Option<Span>,
     /// Version of the chart; `1.8.3` when not given.
     version: Option<String>,
     /// Name of the release; `karpenter` when not given.
@@ -71,6 +73,12 @@ impl HelmStatus {
 }
 
 impl HelmRelease {
+    /// What the clock of whoever began it shows now.
+    fn written_at(&self, now: jiff::Timestamp) -> jiff::Timestamp {
+        let ahead = self.ahead.map_or(Duration::ZERO, |ahead| ahead.0);
+        now.checked_add(ahead).unwrap_or(jiff::Timestamp::MAX)
+    }
+
     fn seed(&self, cluster: &str) -> Seed {
         let plain = Seed::default();
         let mut values = self.values.clone().unwrap_or_default();
@@ -100,7 +108,8 @@ impl Fault for HelmRelease {
         Box::pin(async move {
             let failed = |error: String| ClusterError::new(format!("plant the release: {error}"));
             let seed = self.seed(&ground.cluster.identity().name);
-            let mut seeded = karpenter_release(&seed, jiff::Timestamp::now()).map_err(failed)?;
+            let mut seeded =
+                karpenter_release(&seed, self.written_at(ground.cluster.now())).map_err(failed)?;
             if self.objects == Some(false) {
                 seeded.objects.clear();
             }

@@ -153,7 +153,8 @@ pub(super) struct Stage<'s> {
     /// Faults that are in, in order.
     pub(super) injected: Vec<FaultSpec>,
     pub(super) origin: Snapshot,
-    pub(super) running: Option<(Subject, Before)>,
+    /// The installers that run, the newest last.
+    pub(super) running: Vec<(Subject, Before)>,
     pub(super) runs: u32,
 }
 
@@ -186,7 +187,7 @@ async fn carry_out(
         kubeconfig,
         injected: Vec::new(),
         origin: Snapshot::default(),
-        running: None,
+        running: Vec::new(),
         runs: 0,
     };
     for fault in &scenario.faults {
@@ -350,7 +351,7 @@ impl Stage<'_> {
         let subject = Subject::start(installer.program(), &words, &environment, &work, mark, before.deadline)
             .map_err(|error| Trouble::Infrastructure(unstartable(installer.shown(), &error)))?;
         self.runs += 1;
-        self.running = Some((subject, before));
+        self.running.push((subject, before));
         Ok(())
     }
 
@@ -360,7 +361,7 @@ impl Stage<'_> {
         signal: Option<Signal>,
         secrets: &[String],
     ) -> Result<Observation, Trouble> {
-        let Some((subject, before)) = self.running.take() else {
+        let Some((subject, before)) = self.running.pop() else {
             return Err(Trouble::Infrastructure("failed to end the installer: it is not running".into()));
         };
         let ended = match signal {
@@ -414,7 +415,7 @@ impl Stage<'_> {
         loop {
             let not_yet = self.not_yet(wait).await?;
             let Some(not_yet) = not_yet else { return Ok(None) };
-            if self.running.as_mut().is_some_and(|(subject, _)| subject.has_ended()) {
+            if self.running.last_mut().is_some_and(|(subject, _)| subject.has_ended()) {
                 return Ok(Some(format!("{not_yet}; the installer has ended")));
             }
             tokio::select! {
@@ -430,7 +431,7 @@ impl Stage<'_> {
 
     async fn not_yet(&self, wait: &Wait) -> Result<Option<String>, Trouble> {
         let (requests, calls) =
-            self.running.as_ref().map_or((0, 0), |(_, before)| (before.requests, before.calls));
+            self.running.last().map_or((0, 0), |(_, before)| (before.requests, before.calls));
         if let Some(pattern) = &wait.request {
             let seen = self.cluster.requests();
             if !seen.iter().skip(requests).any(|it| expect::request_matches(pattern, it)) {

@@ -141,8 +141,6 @@ impl Stage<'_> {
             let held = match armed {
                 Armed::Request(rule) => {
                     let tap = self.cluster.tap().ok_or_else(no_tap)?;
-                    // Taken by the rule, and committed: a held request has no answer, which is status 0,
-                    // so what tells is that nobody is answered any more.
                     tap.held(*rule)
                 }
                 Armed::Call => self.tools.held(LABEL),
@@ -150,7 +148,7 @@ impl Stage<'_> {
             if held {
                 return Ok(true);
             }
-            if self.running.as_mut().is_none_or(|(subject, _)| subject.has_ended()) {
+            if self.running.last_mut().is_none_or(|(subject, _)| subject.has_ended()) {
                 return Ok(false);
             }
             tokio::select! {

@@ -62,6 +62,29 @@ pub struct ClusterShape {
     pub labels: Option<BTreeMap<String, String>>,
     /// Minor version of Kubernetes, such as `1.37`.
     pub kubernetes: Option<String>,
+    /// How far the cluster's clock is from that of the machine that the installer runs on.
+    pub clock: Option<ClockShift>,
+}
+
+/// A clock that is set apart.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClockShift {
+    /// The cluster's clock is ahead by this much.
+    Ahead(Span),
+    /// The cluster's clock is behind by this much.
+    Behind(Span),
+}
+
+impl ClockShift {
+    /// The time that the cluster's clock shows when the machine's shows this.
+    #[must_use]
+    pub fn of(self, machine: jiff::Timestamp) -> jiff::Timestamp {
+        match self {
+            Self::Ahead(by) => machine.checked_add(by.0).unwrap_or(jiff::Timestamp::MAX),
+            Self::Behind(by) => machine.checked_sub(by.0).unwrap_or(jiff::Timestamp::MIN),
+        }
+    }
 }
 
 /// What the cloud account says of the cluster.
@@ -195,6 +218,10 @@ pub struct RunStep {
     /// Goes on to the next step while the installer runs; a later `wait: { exit: true }` or `kill` ends it.
     #[serde(default)]
     pub background: bool,
+    /// Runs a second installer beside the one that runs in the background. What requests and calls there
+    /// were meanwhile is seen of both.
+    #[serde(default)]
+    pub beside: bool,
 }
 
 /// After what a run is killed.

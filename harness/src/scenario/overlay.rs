@@ -76,6 +76,7 @@ impl ClusterShape {
             pods: self.pods.or(under.pods),
             labels: self.labels.or(under.labels),
             kubernetes: self.kubernetes.or(under.kubernetes),
+            clock: self.clock.or(under.clock),
         }
     }
 }

@@ -189,11 +189,15 @@ fn check(name: &str, text: &str, scenario: &Scenario) -> Result<(), ScenarioErro
         };
         judged |= step.expect.is_some();
         match kind {
-            StepKind::Run(_) if running => {
+            StepKind::Run(run) if run.beside && (!running || run.background) => {
+                let help = "start one with `run: { background: true }` first, and this one in the foreground";
+                return wrong(step.line, "there is nothing to run beside".into(), help);
+            }
+            StepKind::Run(run) if running && !run.beside => {
                 let help = "end it first with `wait: { exit: true }` or `kill`";
                 return wrong(step.line, "the installer is still running in the background".into(), help);
             }
-            StepKind::Run(run) => running = run.background,
+            StepKind::Run(run) => running = running || run.background,
             StepKind::Kill(_) if !running => {
                 let help = "start the installer with `run: { background: true }` first";
                 return wrong(step.line, "nothing is running that could be killed".into(), help);

@@ -73,6 +73,14 @@ pub enum ReadError {
         /// The server's words.
         message: String,
     },
+    /// 410: what a list or a watch would go on from is not kept any more.
+    #[error("could not {what}: HTTP 410: {message}")]
+    Expired {
+        /// What was to be read.
+        what: String,
+        /// The server's words.
+        message: String,
+    },
     /// An answer that cannot be understood.
     #[error("could not {what}: {detail}")]
     Garbage {
@@ -111,6 +119,7 @@ impl ReadError {
         match code {
             401 | 403 => Self::Refused { what, code, message },
             404 => Self::Missing { what, message },
+            410 => Self::Expired { what, message },
             429 | 500 | 502 | 503 | 504 => Self::Failing { what, code, message, retry_after },
             _ => Self::Garbage { what, detail: format!("HTTP {code}: {message}") },
         }
@@ -128,15 +137,17 @@ impl ReadError {
                 "point KUBECONFIG at a kubeconfig of the cluster, or write one",
             )
             .commands(["eksctl utils write-kubeconfig --cluster \"$CLUSTER_NAME\" --region \"$AWS_REGION\""]),
-            Self::Transport { .. } | Self::TimedOut { .. } | Self::Failing { .. } | Self::Withheld { .. } => {
-                Blocker::new(
-                    Code::ClusterUnreachable,
-                    format!("the API server{at} could not be read: {self}"),
-                    "the state of the cluster is not known, so nothing was taken for granted: check the \
+            Self::Transport { .. }
+            | Self::TimedOut { .. }
+            | Self::Failing { .. }
+            | Self::Withheld { .. }
+            | Self::Expired { .. } => Blocker::new(
+                Code::ClusterUnreachable,
+                format!("the API server{at} could not be read: {self}"),
+                "the state of the cluster is not known, so nothing was taken for granted: check the \
                  network path to the API server and its health, then run the same command again",
-                )
-                .commands(["kubectl cluster-info", "kubectl get --raw /readyz"])
-            }
+            )
+            .commands(["kubectl cluster-info", "kubectl get --raw /readyz"]),
             Self::Refused { .. } => Blocker::new(
                 Code::ClusterUnauthorized,
                 format!("the API server{at} refuses: {self}"),

@@ -81,12 +81,58 @@ impl<'a> Cluster<'a> {
         path: &str,
         query: Query<'_>,
     ) -> Result<Listed<T>, ReadError> {
-        self.run
-            .retrying(what, || async {
-                let body = self.request(what, path, query, JSON).await?;
-                listed(what, parse(what, &body)?)
-            })
-            .await
+        let typed =
+            |item: Value| serde_json::from_value(item).map_err(|error| ReadError::garbage(what, &error));
+        self.list_by(what, path, query, typed).await
+    }
+
+    /// Reads a list page by page and keeps of each object what `take` makes of it, so that a large cluster
+    /// takes no more memory than what is kept and one page.
+    ///
+    /// # Errors
+    /// As [`Cluster::list`].
+    pub async fn list_by<T>(
+        &self,
+        what: &str,
+        path: &str,
+        query: Query<'_>,
+        mut take: impl FnMut(Value) -> Result<T, ReadError>,
+    ) -> Result<Listed<T>, ReadError> {
+        let mut list = Listed { items: Vec::new(), resource_version: String::new() };
+        let mut next = String::new();
+        let mut beginnings = 1;
+        loop {
+            let mut query = query.to_vec();
+            query.push(("limit", PAGE));
+            if !next.is_empty() {
+                query.push(("continue", &next));
+            }
+            let page = self
+                .run
+                .retrying(what, || async {
+                    let body = self.request(what, path, &query, JSON).await?;
+                    Page::of(what, parse(what, &body)?)
+                })
+                .await;
+            let page = match page {
+                // The rest of the list is not kept any more, so what came before is of another time too.
+                Err(ReadError::Expired { .. }) if !next.is_empty() && beginnings < BEGINNINGS => {
+                    beginnings += 1;
+                    list.items.clear();
+                    next.clear();
+                    continue;
+                }
+                page => page?,
+            };
+            for item in page.items {
+                list.items.push(take(item)?);
+            }
+            list.resource_version = page.resource_version;
+            next = page.next;
+            if next.is_empty() {
+                return Ok(list);
+            }
+        }
     }
 
     /// Reads plain text, such as a log.
@@ -132,6 +178,10 @@ impl<'a> Cluster<'a> {
             .map_err(|error| ReadError::garbage(what, &error))?;
         let response =
             self.connection.client.send(request).await.map_err(|error| ReadError::transport(what, &error))?;
+        let date = response.headers().get(header::DATE).and_then(|value| value.to_str().ok());
+        if let Some(date) = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()) {
+            self.run.server_shows(date.timestamp());
+        }
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -166,6 +216,12 @@ impl<'a> Cluster<'a> {
 
 const JSON: &str = "application/json";
 
+/// Objects to a page. client-go's pager asks for as many.
+const PAGE: &str = "500";
+
+/// How often a list is begun before it is given up because its pages expire one after the other.
+const BEGINNINGS: u32 = 3;
+
 /// What an unsuccessful answer says: the `Status` object's message, or the text.
 fn said(status: StatusCode, body: &[u8]) -> String {
     let message = serde_json::from_slice::<Value>(body)
@@ -194,23 +250,30 @@ fn parse(what: &str, body: &[u8]) -> Result<Value, ReadError> {
     })
 }
 
-fn listed<T: DeserializeOwned>(what: &str, answer: Value) -> Result<Listed<T>, ReadError> {
-    let no_list = |detail: &str| ReadError::garbage(what, &detail);
-    if !answer["kind"].as_str().is_some_and(|kind| kind.ends_with("List")) {
-        return Err(no_list("the answer is not a list"));
+/// One page of a list.
+struct Page {
+    items: Vec<Value>,
+    resource_version: String,
+    /// Where the next page begins; empty when this is the last.
+    next: String,
+}
+
+impl Page {
+    fn of(what: &str, mut answer: Value) -> Result<Self, ReadError> {
+        let no_list = |detail: &str| ReadError::garbage(what, &detail);
+        if !answer["kind"].as_str().is_some_and(|kind| kind.ends_with("List")) {
+            return Err(no_list("the answer is not a list"));
+        }
+        let meta = |name: &str| answer["metadata"][name].as_str().unwrap_or("").to_owned();
+        let (resource_version, next) = (meta("resourceVersion"), meta("continue"));
+        let items = match answer.get_mut("items").map(Value::take) {
+            // A Go server writes an empty list as null.
+            Some(Value::Null) => Vec::new(),
+            Some(Value::Array(items)) => items,
+            _ => return Err(no_list("the list has no items")),
+        };
+        Ok(Self { items, resource_version, next })
     }
-    let resource_version = answer["metadata"]["resourceVersion"].as_str().unwrap_or("").to_owned();
-    let items = match answer.get("items") {
-        // A Go server writes an empty list as null.
-        Some(Value::Null) => Vec::new(),
-        Some(Value::Array(items)) => items
-            .iter()
-            .map(T::deserialize)
-            .collect::<Result<_, _>>()
-            .map_err(|error| ReadError::garbage(what, &error))?,
-        _ => return Err(no_list("the list has no items")),
-    };
-    Ok(Listed { items, resource_version })
 }
 
 fn encode(query: Query<'_>) -> String {

@@ -44,11 +44,9 @@ impl Cluster<'_> {
         let end = clock.elapsed() + limit;
         let mut attempts = self.run.attempts(Target::Api);
         loop {
-            let listed = self.list::<Value>(what, path, query).await?;
-            let mut objects = BTreeMap::new();
-            for item in listed.items {
-                objects.insert(key(&item), typed(what, item)?);
-            }
+            let listed =
+                self.list_by(what, path, query, |item| Ok((key(&item), typed::<T>(what, item)?))).await?;
+            let mut objects: BTreeMap<String, T> = listed.items.into_iter().collect();
             if let Some(found) = judge(&objects) {
                 return Ok(Watched { found: Some(found), objects });
             }

@@ -11,6 +11,9 @@ use crate::duration;
 use crate::helm::{Release, ReleaseStatus};
 use crate::result::{Blocker, Code};
 
+/// How far in the future a time may lie for the clocks to count as agreeing.
+const CLOSE: SignedDuration = SignedDuration::from_secs(5);
+
 /// No sound sequence of states is longer; a longer one is somebody else at work on the release.
 const STEPS: usize = 8;
 
@@ -164,7 +167,7 @@ impl Work<'_, '_> {
         let Some(since) = release.last_deployed else {
             return Some(timeout);
         };
-        let age = self.run.ctx.clock.now().duration_since(since).max(SignedDuration::ZERO);
+        let age = self.run.now().duration_since(since).max(SignedDuration::ZERO);
         let age = Duration::try_from(age).unwrap_or(Duration::ZERO);
         (age < timeout).then(|| timeout - age)
     }
@@ -218,17 +221,24 @@ impl Work<'_, '_> {
         let since =
             release.last_deployed.map_or_else(|| "an unknown time".to_owned(), |since| since.to_string());
         let timeout = duration::go(self.run.settings.limits.helm_timeout);
+        // Later than now, by the server's clock too: whoever wrote it had another idea of the time.
+        let future = release.last_deployed.is_some_and(|since| since > self.run.now() + CLOSE);
+        let when = if future {
+            "which lies in the future, so its age is not known".to_owned()
+        } else {
+            format!("which is less than the Helm timeout of {timeout} ago")
+        };
         Blocker::new(
             self.codes.locked,
             format!(
-                "the release is {} at revision {} since {since}, which is less than the Helm timeout of \
-                 {timeout} ago: another operation may be in progress",
+                "the release is {} at revision {} since {since}, {when}: another operation may be in progress",
                 release.word, release.revision
             ),
             format!(
                 "let the other operation finish; once it is older than {timeout}, this command unlocks it"
             ),
         )
+        .cause(future.then_some("CLOCK_SKEW"))
         .commands([self.history_command()])
     }
 

@@ -111,7 +111,14 @@ impl Core {
     ) -> Result<Response<Body>, Broken> {
         let clock = self.store.clock();
         let asked = Asked::new(user, head, body, clock);
-        tap::pass(&self.tap, clock, asked, |asked| std::future::ready(Ok(self.answer(asked)))).await
+        let mut response =
+            tap::pass(&self.tap, clock, asked, |asked| std::future::ready(Ok(self.answer(asked)))).await?;
+        // As any server does; one whose clock is set apart shows it here.
+        let date = clock.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        if let Ok(date) = http::HeaderValue::from_str(&date) {
+            response.headers_mut().insert(http::header::DATE, date);
+        }
+        Ok(response)
     }
 
     fn answer(&self, asked: Asked) -> Response<Body> {

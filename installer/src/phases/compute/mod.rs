@@ -155,6 +155,10 @@ async fn gate(
     };
     evidence.platform = health.evidence();
     evidence.warnings.extend(health.warnings.iter().cloned());
+    if let Some(skew) = run.skew() {
+        let message = run.skew_words(skew);
+        evidence.warnings.push(crate::result::Warning { code: "CLOCK_SKEW".into(), message });
+    }
     if health.healthy {
         run.gate("platform", "passed");
         run.step("platform-gate", health.summary());

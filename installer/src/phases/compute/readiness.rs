@@ -205,7 +205,7 @@ impl Compute<'_, '_> {
             }
             let pods = self.pods().await?;
             let span = self.run.settings.limits.stable_span;
-            let lacking = span.saturating_sub(ready_for(&pods, clock.now()));
+            let lacking = span.saturating_sub(ready_for(&pods, self.run.now()));
             if lacking.is_zero() || limit.is_zero() {
                 self.report(&pods).await;
                 return Ok(ControllerState::Ready);

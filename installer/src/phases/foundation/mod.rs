@@ -2,17 +2,13 @@
 
 mod eksctl;
 
-use std::collections::BTreeMap;
-
-use k8s_openapi::api::core::v1::Node;
-
 use self::eksctl::{Eksctl, Found};
 use super::compute::Ended;
 use crate::cluster::Cluster;
 use crate::context::Run;
 use crate::duration;
 use crate::phases::Phase;
-use crate::platform::Nodes;
+use crate::platform::{NodeState, Nodes};
 use crate::result::{Blocker, Class, Code, Eks, Forced, Phase1};
 use crate::seams::ToolError;
 
@@ -196,8 +192,8 @@ async fn nodes(run: &Run<'_>, cluster: &Cluster<'_>, eks: &mut Eks) -> Result<()
     // that those that are there should be Ready.
     let wanted = if eks.created { run.settings.foundation.nodes.unwrap_or(1).max(1) } else { 1 };
     let watched = cluster
-        .watch_until::<Node, ()>("watch nodes", "/api/v1/nodes", &[], limit, |nodes| {
-            let nodes = Nodes::of(nodes.values());
+        .watch_until::<NodeState, ()>("watch nodes", "/api/v1/nodes", &[], limit, |nodes| {
+            let nodes = Nodes::of(nodes.values().cloned());
             (nodes.total() >= wanted && nodes.ready() == nodes.total()).then_some(())
         })
         .await
@@ -206,8 +202,7 @@ async fn nodes(run: &Run<'_>, cluster: &Cluster<'_>, eks: &mut Eks) -> Result<()
             run.fail("nodes", error.to_string());
             vec![error.blocker(Some(&cluster.connection.server))]
         })?;
-    let all: BTreeMap<String, Node> = watched.objects;
-    let nodes = Nodes::of(all.values());
+    let nodes = Nodes::of(watched.objects.into_values());
     eks.node_count = Some(nodes.total());
     eks.nodes_ready = Some(nodes.ready());
     let counted = format!("{} of {} nodes Ready", nodes.ready(), nodes.total());
