@@ -313,6 +313,8 @@ async fn a_cluster_that_refuses_is_reported_in_client_gos_words() {
         verbs: Vec::new(),
         resources: resources.iter().map(|it| (*it).into()).collect(),
         names: Vec::new(),
+        users: Vec::new(),
+        mutating: false,
         skip: 0,
         times: Some(1),
         when: When::Before,

@@ -422,8 +422,10 @@ impl Stage<'_> {
                 biased;
                 () = self.setting.stop.wait() => return Err(Trouble::Interrupted),
                 () = self.cluster.changed() => {}
-                // A tool call shows in a file, which nothing announces.
-                () = tokio::time::sleep(Duration::from_millis(10)), if wait.tool.is_some() => {}
+                // A tool call shows in a file, and the end of the installer in its process; nothing announces
+                // either.
+                () = tokio::time::sleep(Duration::from_millis(10)),
+                    if wait.tool.is_some() || !self.running.is_empty() => {}
                 () = tokio::time::sleep_until(until) => return Ok(Some(not_yet)),
             }
         }

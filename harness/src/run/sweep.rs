@@ -4,9 +4,10 @@
 //! All of it is one attempt at one scenario: each point is told as a step.
 
 use std::sync::Mutex;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
+use futures::future::BoxFuture;
 
 use super::attempt::{self, Attempted, Setting, millis};
 use super::kill::KillPoint;
@@ -60,15 +61,17 @@ pub(super) async fn attempt(setting: &Setting<'_>, scenario: &Scenario) -> Attem
         points = points.into_iter().skip(1).step_by(4).take(2).collect();
     }
     let whole = sum.run.as_ref().map(|run| run.after.clone()).unwrap_or_default();
-    let tries = points.iter().enumerate().map(|(index, point)| {
-        let silent = |_| {};
-        async move {
+    let silent = |_: Event| {};
+    let mut tries: Vec<BoxFuture<'_, (usize, KillPoint, Duration, Attempted)>> = Vec::new();
+    for (index, point) in points.into_iter().enumerate() {
+        let setting = Setting { emit: &silent, ..setting.within(&format!("kill-{}", index + 1)) };
+        let scenario = scenario.killed_at(&point);
+        tries.push(Box::pin(async move {
             let began = Instant::now();
-            let setting = Setting { emit: &silent, ..setting.within(&format!("kill-{}", index + 1)) };
-            let killed = attempt::attempt(&setting, &scenario.killed_at(point)).await;
+            let killed = attempt::attempt(&setting, &scenario).await;
             (index, point, began.elapsed(), killed)
-        }
-    });
+        }));
+    }
     let mut tried: Vec<_> = futures::stream::iter(tries).buffer_unordered(AT_ONCE).collect().await;
     tried.sort_by_key(|(index, ..)| *index);
     for (_, point, elapsed, mut killed) in tried {
