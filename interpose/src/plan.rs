@@ -5,11 +5,13 @@
 //! before it starts the installer. Every call of a tool reads it afresh, so that a fault injected
 //! or healed while the installer runs holds from the next call on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+
+use crate::cloud::{Holdings, Issue};
 
 /// Environment variable that names the folder of the protocol (`plan.json`, `calls.ndjson`, `state/`).
 pub const TOOLS_DIR: &str = "SEATRIAL_TOOLS_DIR";
@@ -35,6 +37,10 @@ pub struct Plan {
     pub cluster: ClusterIdentity,
     /// What EKS has and does.
     pub eks: Eks,
+    /// What else the account holds.
+    pub holdings: Holdings,
+    /// Account of the credentials that eksctl and aws are called with; the cluster's when absent.
+    pub caller: Option<String>,
     /// What chart registries do.
     pub registry: Registry,
 }
@@ -63,6 +69,27 @@ pub struct Eks {
     pub node_groups: BTreeMap<String, u32>,
     /// How many of the nodes asked for join the cluster; `None` = all.
     pub joining: Option<u32>,
+    /// What EKS says is wrong with the cluster itself.
+    pub issues: Vec<Issue>,
+    /// What EKS says is wrong with every node group, those that are yet to be made among them: none of
+    /// their nodes join.
+    pub node_group_issue: Option<Issue>,
+    /// The CloudFormation stack of the cluster, when it did not come to its end.
+    pub stack: Option<Stack>,
+    /// Add-ons that the cluster lacks.
+    pub without_addons: BTreeSet<String>,
+}
+
+/// A CloudFormation stack that did not come to its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Stack {
+    /// Such as `ROLLBACK_COMPLETE`.
+    pub status: String,
+    /// Type of the resource that failed, such as `AWS::EC2::VPC`.
+    pub resource_type: String,
+    /// Why, in CloudFormation's words.
+    pub reason: String,
 }
 
 /// How one tool is carried out.

@@ -6,6 +6,7 @@
 //! real Node objects in the cluster, made with the administrator's kubeconfig.
 
 pub(crate) mod flags;
+mod holdings;
 mod kubeconfig;
 mod nodes;
 
@@ -17,6 +18,7 @@ use jiff::Timestamp;
 use kube::config::Kubeconfig;
 use serde::{Deserialize, Serialize};
 
+pub use holdings::{Addon, Association, Bucket, Changes, Holdings, Issue, Policy, Role};
 pub(crate) use kubeconfig::{Naming, write_kubeconfig};
 pub(crate) use nodes::{NodesError, join, leave};
 
@@ -34,6 +36,10 @@ pub struct Cloud {
     pub identity: ClusterIdentity,
     /// What EKS has and does by the plan.
     pub eks: Eks,
+    /// What else the account holds by the plan.
+    pub holdings: Holdings,
+    /// Account of the credentials that the tools are called with; the cluster's own when absent.
+    pub caller: Option<String>,
     /// How the account's owner reaches the cluster.
     pub admin: Admin,
     /// The time of day.
@@ -68,6 +74,10 @@ pub struct Account {
     pub node_groups: BTreeMap<String, NodeGroup>,
     /// How many nodes have been made so far, for their names.
     pub nodes_made: u32,
+    /// What else has changed.
+    pub changes: Changes,
+    /// How many things have been made so far, for their ids.
+    pub made: u32,
 }
 
 /// A cluster that eksctl made.
@@ -118,6 +128,8 @@ impl Cloud {
         Self {
             identity: plan.cluster.clone(),
             eks: plan.eks.clone(),
+            holdings: plan.holdings.clone(),
+            caller: plan.caller.clone(),
             admin: plan.admin_kubeconfig.clone().map_or(Admin::Nobody, Admin::Kubeconfig),
             now: Arc::new(Timestamp::now),
             memory,
@@ -133,7 +145,8 @@ impl Cloud {
         now: impl Fn() -> Timestamp + Send + Sync + 'static,
     ) -> Self {
         let memory = Memory::Process(Arc::default());
-        Self { identity, eks, admin: Admin::Client(client), now: Arc::new(now), memory }
+        let (holdings, caller) = (Holdings::default(), None);
+        Self { identity, eks, holdings, caller, admin: Admin::Client(client), now: Arc::new(now), memory }
     }
 
     /// Reads what has been made, and changes it.
@@ -156,9 +169,50 @@ impl Cloud {
         }
     }
 
-    /// The cluster of that name in that region, if there is one.
+    /// Account of the credentials that the tools are called with.
+    pub(crate) fn account(&self) -> &str {
+        self.caller.as_deref().unwrap_or(&self.identity.account)
+    }
+
+    /// What the account holds besides its cluster, to be changed; the change is kept.
+    pub(crate) fn alter<T>(&self, change: impl FnOnce(&mut Holdings) -> T) -> Result<T, String> {
+        let start = self.start();
+        self.change(|account| {
+            let before = account.changes.applied_to(&start);
+            let mut after = before.clone();
+            let result = change(&mut after);
+            account.changes.note(&before, &after);
+            result
+        })
+    }
+
+    /// What the plan gives the account, the add-ons of every cluster among it.
+    fn start(&self) -> Holdings {
+        let mut start = self.holdings.clone();
+        for name in ["vpc-cni", "coredns", "kube-proxy", "eks-pod-identity-agent"] {
+            let active = Addon { status: "ACTIVE".into(), issues: Vec::new() };
+            start.addons.entry(name.to_owned()).or_insert(active);
+        }
+        for name in &self.eks.without_addons {
+            start.addons.remove(name);
+        }
+        start
+    }
+
+    /// A number that no other thing of the account has.
+    pub(crate) fn number(&self) -> Result<u32, String> {
+        self.change(|account| {
+            account.made += 1;
+            account.made
+        })
+    }
+
+    /// The cluster of that name in that region, if the caller's account has one.
     pub(crate) fn describe(&self, name: &str, region: &str) -> Result<Option<Described>, String> {
-        if name != self.identity.name || region != self.identity.region {
+        if name != self.identity.name
+            || region != self.identity.region
+            || self.account() != self.identity.account
+        {
             return Ok(None);
         }
         let made = self.change(|account| account.cluster.clone())?;
@@ -192,12 +246,13 @@ impl Cloud {
             .node_groups
             .iter()
             .map(|(name, desired)| {
+                let failed = self.eks.node_group_issue.is_some();
                 let group = NodeGroup {
                     min: *desired,
                     max: *desired,
                     desired: *desired,
                     instance_type: "m5.large".into(),
-                    status: "ACTIVE".into(),
+                    status: if failed { "CREATE_FAILED" } else { "ACTIVE" }.into(),
                     created_at: Timestamp::UNIX_EPOCH,
                 };
                 (name.clone(), group)
@@ -205,6 +260,14 @@ impl Cloud {
             .collect();
         all.extend(self.change(|account| account.node_groups.clone())?);
         Ok(all)
+    }
+
+    /// What EKS says of a node group whose nodes did not join.
+    pub(crate) fn node_group_issue(&self) -> Issue {
+        self.eks.node_group_issue.clone().unwrap_or_else(|| Issue {
+            code: "NodeCreationFailure".into(),
+            message: "Instances failed to join the kubernetes cluster".into(),
+        })
     }
 
     /// Server and authority of the administrator's kubeconfig.

@@ -34,7 +34,8 @@ pub(crate) async fn join(
     count: u32,
     timeout: Duration,
 ) -> Result<Vec<String>, NodesError> {
-    let joining = cloud.eks.joining.map_or(count, |joining| joining.min(count));
+    let all = if cloud.eks.node_group_issue.is_some() { 0 } else { count };
+    let joining = cloud.eks.joining.map_or(all, |joining| joining.min(all));
     let first = cloud
         .change(|account| {
             let first = account.nodes_made;

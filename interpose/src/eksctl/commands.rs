@@ -149,7 +149,7 @@ fn cluster(session: &Session<'_>, described: &Described) -> Value {
         "CertificateAuthority": { "Data": described.authority },
         "CreatedAt": described.created_at.to_string(),
         "Endpoint": described.endpoint,
-        "Health": { "Issues": [] },
+        "Health": { "Issues": issues(&session.cloud.eks.issues) },
         "Name": identity.name,
         "PlatformVersion": "eks.1",
         "RoleArn": format!("arn:aws:iam::{}:role/eksctl-{}-cluster-ServiceRole", identity.account, identity.name),
@@ -157,6 +157,10 @@ fn cluster(session: &Session<'_>, described: &Described) -> Value {
         "Tags": {},
         "Version": described.version,
     })
+}
+
+fn issues(all: &[crate::cloud::Issue]) -> Value {
+    all.iter().map(|it| json!({ "Code": it.code, "Message": it.message, "ResourceIds": [] })).collect()
 }
 
 fn get_node_group(session: &mut Session<'_>, args: &[String]) -> Result<(), Failure> {

@@ -120,7 +120,7 @@ pub(super) async fn cluster(session: &mut Session<'_>, args: &[String]) -> Resul
         session.log('✖', why);
         said(format!("failed to create cluster \"{name}\""))
     };
-    if session.cloud.describe(&name, &region).map_err(said)?.is_some() {
+    if session.cloud.describe(&name, &region).map_err(said)?.is_some() || session.cloud.eks.stack.is_some() {
         let why = format!(
             "creating CloudFormation stack \"eksctl-{name}-cluster\": operation error CloudFormation: CreateStack, https response error StatusCode: 400, RequestID: 00000000-0000-0000-0000-000000000000, AlreadyExistsException: Stack [eksctl-{name}-cluster] already exists"
         );
@@ -324,8 +324,10 @@ async fn wait(
         }
         Err(NodesError::Failed) => {
             session.log('✖', "unexpected status \"CREATE_FAILED\" while waiting for CloudFormation stack");
+            let issue = session.cloud.node_group_issue();
             Err(said(format!(
-                "AWS::EKS::Nodegroup/ManagedNodeGroup: CREATE_FAILED – \"Resource handler returned message: \\\"[Issue(Code=NodeCreationFailure, Message=Instances failed to join the kubernetes cluster, ResourceIds=[{group}])]\\\"\""
+                "AWS::EKS::Nodegroup/ManagedNodeGroup: CREATE_FAILED – \"Resource handler returned message: \\\"[Issue(Code={}, Message={}, ResourceIds=[{group}])]\\\"\"",
+                issue.code, issue.message
             )))
         }
         Err(NodesError::TimedOut) => Err(said(format!(
