@@ -1,6 +1,6 @@
 //! What a run works with: the seams, and the run's own book-keeping.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -53,6 +53,8 @@ struct Book {
     circuits: Circuits,
     /// How far the API server's clock is ahead of ours; none while no answer has told.
     skew: Option<SignedDuration>,
+    /// API servers of which EKS has said that they are the right cluster's.
+    confirmed: BTreeSet<String>,
     retries: Vec<Retry>,
     telemetry: Telemetry,
 }
@@ -65,6 +67,7 @@ impl<'a> Run<'a> {
             rng: fastrand::Rng::with_seed(settings.seed),
             circuits: Circuits::default(),
             skew: None,
+            confirmed: BTreeSet::new(),
             retries: Vec::new(),
             telemetry: Telemetry::default(),
         };
@@ -79,6 +82,17 @@ impl<'a> Run<'a> {
     /// Changes the telemetry.
     pub fn count(&self, change: impl FnOnce(&mut Telemetry)) {
         change(&mut self.book().telemetry);
+    }
+
+    /// Whether this API server is known to be the right cluster's.
+    #[must_use]
+    pub fn confirmed(&self, server: &str) -> bool {
+        self.book().confirmed.contains(server)
+    }
+
+    /// EKS has said that this API server is the right cluster's.
+    pub fn confirm(&self, server: &str) {
+        self.book().confirmed.insert(server.to_owned());
     }
 
     /// Notes the verdict of a gate.

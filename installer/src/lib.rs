@@ -10,6 +10,7 @@
 //! Status, next step and exit code are derived from the blockers in one place ([`result::derive`]), so
 //! that they cannot disagree.
 
+pub mod aws;
 pub mod cleanup;
 pub mod cli;
 pub mod cluster;

@@ -2,10 +2,11 @@
 //!
 //! The client is used at the level of HTTP requests and not through `kube::Api`, because what the
 //! installer must know is lost there: the `Retry-After` header, and whether an answer was cut short,
-//! was not understood, or was an error of the server. Nothing in here writes.
+//! was not understood, or was an error of the server. All but [`Cluster::create`] only reads.
 
 mod error;
 mod watch;
+mod write;
 
 use std::time::Duration;
 

@@ -2,15 +2,15 @@
 
 pub mod compute;
 pub mod core;
+mod ensure;
 pub mod foundation;
 pub mod storage;
+mod target;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::cluster::Cluster;
-use crate::context::Run;
-use crate::result::{Blocker, Code};
+pub(crate) use target::{right_cluster, right_endpoint};
 
 /// A phase of the installation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
@@ -52,27 +52,4 @@ impl Phase {
     pub fn successor(self) -> Option<Self> {
         Self::ALL.into_iter().find(|phase| *phase > self)
     }
-}
-
-/// Sees that the kubeconfig's context is the cluster that was asked for.
-pub(crate) fn right_cluster(run: &Run<'_>, cluster: &Cluster<'_>) -> Result<(), Vec<Blocker>> {
-    let connection = &cluster.connection;
-    let contradictions = connection.identity.contradictions(&run.settings.cluster);
-    if contradictions.is_empty() {
-        if connection.identity.name.is_none() && run.settings.cluster.name.is_some() {
-            run.warn("connect", "the kubeconfig's context does not say which EKS cluster it is");
-        }
-        return Ok(());
-    }
-    let context = connection.context.as_deref().unwrap_or("(none)");
-    let message = format!("wrong cluster: {} (context {context})", contradictions.join("; "));
-    run.fail("connect", &message);
-    Err(vec![
-        Blocker::new(
-            Code::WrongCluster,
-            message,
-            "nothing was touched: point KUBECONFIG at the cluster that was asked for, or ask for this one",
-        )
-        .commands(["kubectl config get-contexts", "kubectl config current-context"]),
-    ])
 }

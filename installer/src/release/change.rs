@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{Gate, Work};
 use crate::context::millis;
 use crate::helm::{Release, ReleaseStatus, Said, classify, said_last};
+use crate::phases::right_endpoint;
 use crate::result::Blocker;
 use crate::retry::Target;
 use crate::seams::{ToolError, ToolOutput};
@@ -47,6 +48,7 @@ impl Work<'_, '_> {
         before: u64,
         keep: Option<Value>,
     ) -> Result<(), Vec<Blocker>> {
+        right_endpoint(self.run, self.cluster).await?;
         let began = self.run.ctx.clock.elapsed();
         match change {
             Change::Setup => self.record.script_ran = true,
@@ -201,6 +203,7 @@ impl Work<'_, '_> {
         release: &Release,
     ) -> Result<(), Vec<Blocker>> {
         let run = self.run;
+        right_endpoint(run, self.cluster).await?;
         let history = self.helm.history().await.map_err(|error| vec![error.blocker(&self.helm.chart)])?;
         let older = || history.iter().rev().filter(|entry| entry.revision < release.revision);
         let good = older()
@@ -226,6 +229,7 @@ impl Work<'_, '_> {
 
     /// Finishes an uninstall that somebody began.
     pub(super) async fn finish_uninstall(&mut self, gate: &mut impl Gate) -> Result<(), Vec<Blocker>> {
+        right_endpoint(self.run, self.cluster).await?;
         self.forget(gate);
         self.run.step("uninstall", "finishing the uninstall that was begun");
         let answer = self.helm.uninstall().await;

@@ -58,6 +58,22 @@ pub enum Code {
     WrongCluster,
     /// A file that the configuration names cannot be used.
     ConfigurationInvalid,
+    /// Something of the object store could not be made.
+    StorageSetupFailed,
+    /// The bucket is somebody else's, or may not be seen.
+    BucketNotOwned,
+    /// The bucket's name is taken.
+    BucketNameTaken,
+    /// The bucket is in another region than the cluster.
+    BucketInOtherRegion,
+    /// The policy's default version does not say what it should.
+    PolicyDrifted,
+    /// Pods cannot take the role on.
+    RoleTrustDrifted,
+    /// The service account's association gives another role.
+    AssociationDrifted,
+    /// The cluster lacks the add-on that gives pods their credentials.
+    PodIdentityAgentMissing,
     /// The API server does not answer, or not usefully.
     ClusterUnreachable,
     /// The API server refuses the credentials, or what they may do.
@@ -70,6 +86,8 @@ pub enum Code {
     HelmStateUnknown,
     /// AWS could not say whether the cluster exists.
     EksStateUnknown,
+    /// AWS could not say what there is.
+    AwsStateUnknown,
     /// AWS refuses the credentials, or what they may do.
     AwsUnauthorized,
     /// `EKS_INSTALLER_DEADLINE` or `EKS_INSTALLER_PHASE_DEADLINE` passed; the cause says which.
@@ -125,6 +143,14 @@ impl Code {
             | Code::ReleaseNotReady
             | Code::ReleaseLocked
             | Code::ReleaseElsewhere
+            | Code::StorageSetupFailed
+            | Code::BucketNotOwned
+            | Code::BucketNameTaken
+            | Code::BucketInOtherRegion
+            | Code::PolicyDrifted
+            | Code::RoleTrustDrifted
+            | Code::AssociationDrifted
+            | Code::PodIdentityAgentMissing
             | Code::WrongCluster
             | Code::DeadlineExceeded => Class::Failure,
             Code::ClusterUnreachable
@@ -133,6 +159,7 @@ impl Code {
             | Code::KubeconfigUnreadable
             | Code::HelmStateUnknown
             | Code::EksStateUnknown
+            | Code::AwsStateUnknown
             | Code::AwsUnauthorized => Class::Unknown,
             Code::Interrupted => Class::Signal(130),
             Code::Terminated => Class::Signal(143),

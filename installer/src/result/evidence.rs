@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::storage::Phase2;
 use crate::identity::Identity;
 
 /// Evidence by phase.
@@ -51,14 +52,6 @@ pub struct Eks {
     pub node_count: Option<u32>,
     /// Ready nodes among them.
     pub nodes_ready: Option<u32>,
-}
-
-/// Evidence of the `storage` phase.
-#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Phase2 {
-    /// Whether an object store is configured; without one the phase has nothing to do.
-    pub configured: bool,
 }
 
 /// Evidence of the `core` phase.

@@ -3,6 +3,7 @@
 mod blocker;
 mod derive;
 mod evidence;
+pub mod storage;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -10,9 +11,11 @@ use serde::Serialize;
 pub use blocker::{Blocker, Class, Code};
 pub use derive::{Verdict, derive};
 pub use evidence::{
-    Container, Controller, CoreRelease, Definitions, Eks, Evidence, Karpenter, Phase1, Phase2, Phase3,
+    Container, Controller, CoreRelease, Definitions, Eks, Evidence, Karpenter, Phase1, Phase3,
     Phase4, Platform, PodReport, ReleaseEvidence, Replicas, Termination, Warning, WorkloadReport,
 };
+
+pub use storage::Phase2;
 
 use crate::phases::Phase;
 use crate::retry::Target;

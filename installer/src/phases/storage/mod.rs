@@ -1,8 +1,24 @@
 //! Phase 2: the object store that workloads need.
+//!
+//! A bucket, a policy and a role for it, and the association by which EKS gives the role to the pods of
+//! one service account. Each is looked for, made when it is not there, and read back. What is there and
+//! says something else than it should is never changed: it has an owner, and a blocker of its own.
+
+mod association;
+mod bucket;
+mod document;
+mod iam;
+mod objects;
 
 use super::compute::Ended;
+use super::ensure::Trouble;
+use super::target;
+use crate::aws::{Aws, AwsError, Caller};
+use crate::cluster::Cluster;
 use crate::context::Run;
-use crate::result::{Blocker, Code, Phase2};
+use crate::phases::Phase;
+use crate::result::{Blocker, Class, Code, Forced, Phase2};
+use crate::settings::StorageSettings;
 
 /// Runs the phase; what it reads goes into `evidence`. Without a configured store there is nothing to do,
 /// and the evidence says so.
@@ -12,10 +28,114 @@ pub async fn run(run: &Run<'_>, evidence: &mut Phase2) -> Ended {
         return Ended::default();
     };
     evidence.configured = true;
-    let blocker = Blocker::new(
-        Code::Usage,
-        format!("bucket {:?} is configured, and this build cannot make it yet", storage.bucket),
-        "leave storage out of the configuration",
-    );
-    Ended { blockers: vec![blocker], forced: None }
+    let Err(blockers) = steps(run, storage, evidence).await else {
+        run.gate("storage", "passed");
+        run.step("storage", "the object store is there");
+        return Ended::default();
+    };
+    for blocker in &blockers {
+        run.fail("storage", &blocker.message);
+    }
+    let unknown = blockers.iter().any(|it| matches!(it.code.class(), Class::Unknown | Class::Signal(_)));
+    let force = run.settings.force.as_ref().filter(|force| force.phase == Phase::Storage);
+    if let Some(force) = force
+        && !unknown
+        && blockers.iter().all(|it| it.code != Code::WrongCluster && it.code != Code::Usage)
+    {
+        run.gate("storage", "forced");
+        run.warn("forced", format!("the storage phase is forced: {}", force.reason));
+        let forced = Forced { phase: Phase::Storage, reason: force.reason.clone(), blockers };
+        return Ended { blockers: Vec::new(), forced: Some(forced) };
+    }
+    run.gate("storage", if unknown { "unknown" } else { "blocked" });
+    Ended { blockers, forced: None }
+}
+
+/// The phase at work.
+struct Storage<'a, 'r> {
+    run: &'r Run<'r>,
+    cluster: &'a Cluster<'r>,
+    aws: Aws<'r>,
+    settings: &'r StorageSettings,
+    caller: Caller,
+    /// Name of the EKS cluster.
+    name: String,
+    /// Its region, and the bucket's.
+    region: String,
+}
+
+async fn steps(run: &Run<'_>, settings: &StorageSettings, evidence: &mut Phase2) -> Result<(), Vec<Blocker>> {
+    let cluster = Cluster::connect(run).await.map_err(|error| {
+        run.fail("connect", error.to_string());
+        vec![error.blocker(None)]
+    })?;
+    evidence.identity = cluster.connection.identity.clone();
+    target::right_cluster(run, &cluster)?;
+    let Some((name, region)) = target::named(run, &cluster.connection.identity) else {
+        return Err(vec![Blocker::new(
+            Code::Usage,
+            "the storage phase needs to know which cluster: CLUSTER_NAME and AWS_REGION",
+            "set both, or pass --cluster-name and --region",
+        )]);
+    };
+    let aws = Aws::new(run, Some(&region));
+    let caller = target::right_account(run, &aws, &cluster.connection.identity).await?;
+    evidence.account = Some(caller.account.clone());
+    target::right_endpoint(run, &cluster).await?;
+    let storage = Storage { run, cluster: &cluster, aws, settings, caller, name, region };
+    storage.agent(evidence).await?;
+    storage.bucket(&mut evidence.bucket).await?;
+    storage.policy(&mut evidence.policy).await?;
+    storage.role(&mut evidence.role).await?;
+    storage.namespace(&mut evidence.namespace).await?;
+    storage.service_account(evidence).await?;
+    storage.association(&mut evidence.association).await
+}
+
+impl Storage<'_, '_> {
+    fn arn(&self, service: &str, region: &str, account: &str, what: &str) -> String {
+        format!("arn:{}:{service}:{region}:{account}:{what}", self.caller.partition())
+    }
+
+    /// The tag by which things of this installer are known again.
+    fn tag(&self) -> (&'static str, &str) {
+        ("eks-installer/cluster", &self.name)
+    }
+
+    fn policy_name(&self) -> String {
+        self.settings.policy.clone().unwrap_or_else(|| format!("{}-{}", self.name, self.settings.bucket))
+    }
+
+    fn role_name(&self) -> String {
+        self.settings.role.clone().unwrap_or_else(|| self.policy_name())
+    }
+
+    fn policy_arn(&self) -> String {
+        self.arn("iam", "", &self.caller.account, &format!("policy/{}", self.policy_name()))
+    }
+
+    fn role_arn(&self) -> String {
+        self.arn("iam", "", &self.caller.account, &format!("role/{}", self.role_name()))
+    }
+
+    /// The blocker of something in AWS that could not be had.
+    fn trouble(&self, what: &str, trouble: Trouble<AwsError>, look: &str) -> Vec<Blocker> {
+        let failed = |why: String| {
+            Blocker::new(
+                Code::StorageSetupFailed,
+                format!("{what} could not be made: {why}"),
+                "mend what the message names and run the storage phase again: it goes on where it stopped",
+            )
+            .commands([self.aws.command(look)])
+        };
+        if let Some(reason) = self.run.ctx.stop.reason() {
+            return vec![Blocker::stopped(reason)];
+        }
+        vec![match trouble {
+            Trouble::Read(error) => error.blocker(),
+            Trouble::Write(error) if error.denied() => error.blocker(),
+            Trouble::Write(error) => failed(error.to_string()),
+            Trouble::Absent => failed("it was made, and does not show when it is read back".to_owned()),
+        }]
+    }
 }

@@ -1,0 +1,75 @@
+//! Finds a thing, or makes it once and reads it back.
+//!
+//! An answer to a write can be lost, and a thing that was made can take a moment to show. So nothing is
+//! ever made twice without having been looked for in between, and what counts in the end is what was read.
+
+use std::fmt::Display;
+
+use crate::context::Run;
+use crate::retry::Retryable;
+
+/// A thing that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ensured<T> {
+    /// As it was last read.
+    pub(crate) thing: T,
+    /// Whether it was there before.
+    pub(crate) existed: bool,
+    /// Whether it was made here.
+    pub(crate) created: bool,
+}
+
+/// Why a thing is not there.
+#[derive(Clone, Debug)]
+pub(crate) enum Trouble<E> {
+    /// It could not be looked for.
+    Read(E),
+    /// It could not be made.
+    Write(E),
+    /// It was made, as far as its maker said, and does not show.
+    Absent,
+}
+
+/// Finds a thing with `find`, or makes it with `make` and finds it then.
+pub(crate) async fn ensure<T, E>(
+    run: &Run<'_>,
+    what: &str,
+    find: impl AsyncFn() -> Result<Option<T>, E>,
+    make: impl AsyncFn() -> Result<(), E>,
+) -> Result<Ensured<T>, Trouble<E>>
+where
+    E: Retryable + Display,
+{
+    if let Some(thing) = find().await.map_err(Trouble::Read)? {
+        return Ok(Ensured { thing, existed: true, created: false });
+    }
+    run.step("make", format!("making {what}"));
+    let mut attempts = run.attempts();
+    let mut made = false;
+    loop {
+        let failed = if made { None } else { make().await.err() };
+        made = failed.is_none();
+        // Whatever the answer was: what is there now?
+        let found = match find().await {
+            Ok(found) => found,
+            Err(error) => return Err(failed.map_or_else(|| Trouble::Read(error), Trouble::Write)),
+        };
+        if let Some(thing) = found {
+            return Ok(Ensured { thing, existed: false, created: true });
+        }
+        let again = match &failed {
+            None => {
+                run.backoff(&mut attempts, &format!("read {what} back"), "it does not show yet", None).await
+            }
+            Some(error) => match error.transient() {
+                Some(asked) => {
+                    run.backoff(&mut attempts, &format!("make {what}"), &error.to_string(), asked).await
+                }
+                None => false,
+            },
+        };
+        if !again {
+            return Err(failed.map_or(Trouble::Absent, Trouble::Write));
+        }
+    }
+}
