@@ -148,11 +148,16 @@ fn newest(snapshot: &Snapshot, deployment: &Value) -> Option<(String, i64)> {
     Some((newest.info.status.word().to_owned(), newest.version))
 }
 
+/// Number of the signal that a process cannot handle.
+const SIGKILL: i32 = 9;
+
 fn overdue(run: &Observation) -> Option<String> {
     if matches!(run.ending, Ending::Overdue { .. }) {
         return Some(format!("{} (deadline {:?} and a grace period)", run.ending.words(), run.deadline));
     }
-    (!run.left_behind.is_empty()).then(|| format!("left behind: {}", run.left_behind.join(", ")))
+    // Nobody can stop his children who is killed himself; the runner has ended them.
+    let killed = run.sent == Some(SIGKILL);
+    (!killed && !run.left_behind.is_empty()).then(|| format!("left behind: {}", run.left_behind.join(", ")))
 }
 
 fn unexplained(run: &Observation) -> Option<String> {

@@ -3,12 +3,14 @@
 //!
 //! A fault is one file and one line in the list below.
 
+mod account;
 mod api;
 mod container_log;
 mod containers;
 mod coredns;
 mod credentials;
 mod definitions_missing;
+mod eks;
 mod endpoint;
 mod helm_release;
 mod nodes;
@@ -120,6 +122,24 @@ faults! {
     Objects("objects") = objects::Objects;
     /// Helm holds an expired token for a chart registry.
     RegistryToken("registry-token-expired") = registry_token::RegistryTokenExpired;
+    /// There is an S3 bucket of that name already.
+    Bucket("aws-bucket") = account::Bucket;
+    /// There is an IAM policy of that name already.
+    Policy("aws-policy") = account::Policy;
+    /// There is an IAM role of that name already.
+    Role("aws-role") = account::Role;
+    /// A service account has a Pod Identity association already.
+    Association("aws-association") = account::Association;
+    /// The credentials of eksctl and aws are another account's.
+    Caller("aws-caller") = account::Caller;
+    /// An add-on of the cluster is missing, or not ACTIVE.
+    Addon("eks-addon") = eks::Addon;
+    /// Every node group fails.
+    NodeGroupsFail("eks-node-groups-fail") = eks::NodeGroupsFail;
+    /// EKS says that something is wrong with the cluster itself.
+    ClusterIssue("eks-cluster-issue") = eks::ClusterIssue;
+    /// The CloudFormation stack of the cluster did not come to its end.
+    StackFailed("eks-stack-failed") = eks::StackFailed;
     /// Breaks calls of a tool.
     Tool("tool") = tool::ToolCalls;
 }

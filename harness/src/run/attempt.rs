@@ -150,6 +150,7 @@ pub(super) struct Stage<'s> {
     pub(super) identity: Identity,
     pub(super) timeouts: Timeouts,
     pub(super) kubeconfig: PathBuf,
+    pub(super) config: PathBuf,
     /// Faults that are in, in order.
     pub(super) injected: Vec<FaultSpec>,
     pub(super) origin: Snapshot,
@@ -177,6 +178,10 @@ async fn carry_out(
     if scenario.eks.exists.unwrap_or(true) {
         write(&kubeconfig, &cluster.kubeconfig())?;
     }
+    let config = setting.folder.join("installer.yaml");
+    if let Some(text) = &scenario.config {
+        write(&config, text)?;
+    }
     let mut stage = Stage {
         setting,
         scenario,
@@ -185,6 +190,7 @@ async fn carry_out(
         identity: cluster.identity(),
         timeouts: over(scenario.timeouts, setting.backend.timeouts()),
         kubeconfig,
+        config,
         injected: Vec::new(),
         origin: Snapshot::default(),
         running: Vec::new(),
@@ -335,6 +341,7 @@ impl Stage<'_> {
         let environment = environment::of(&Situation {
             folder,
             kubeconfig: &self.kubeconfig,
+            config: self.scenario.config.as_ref().map(|_| self.config.as_path()),
             tools: &self.tools,
             identity: &self.identity,
             timeouts: self.timeouts,

@@ -26,6 +26,7 @@ pub(super) fn planted_key(seed: u64) -> String {
 pub(super) struct Situation<'s> {
     pub(super) folder: &'s Path,
     pub(super) kubeconfig: &'s Path,
+    pub(super) config: Option<&'s Path>,
     pub(super) tools: &'s Tools,
     pub(super) identity: &'s Identity,
     pub(super) timeouts: Timeouts,
@@ -59,6 +60,9 @@ pub(super) fn of(situation: &Situation<'_>) -> BTreeMap<OsString, OsString> {
         [("HELM_CACHE_HOME", "cache"), ("HELM_CONFIG_HOME", "config"), ("HELM_DATA_HOME", "data")]
     {
         set(name, folder.join("helm").join(place).into());
+    }
+    if let Some(config) = situation.config {
+        set("EKS_INSTALLER_CONFIG", config.into());
     }
     set("AWS_PROFILE", "seatrial".into());
     set("AWS_REGION", identity.region.clone().into());

@@ -28,6 +28,8 @@ pub struct Scenario {
     /// What the cloud account says of the cluster.
     #[serde(default)]
     pub eks: EksShape,
+    /// Text of the configuration file that `EKS_INSTALLER_CONFIG` names; there is none when not given.
+    pub config: Option<String>,
     /// What is wrong from the start, injected in this order.
     #[serde(default)]
     pub faults: Vec<FaultSpec>,
@@ -469,6 +471,8 @@ pub struct Control {
     pub cluster: Option<ClusterShape>,
     /// Another account: the fields that are given replace the scenario's.
     pub eks: Option<EksShape>,
+    /// Another configuration file.
+    pub config: Option<String>,
     /// Other faults than the scenario's, all of them.
     pub faults: Option<Vec<FaultSpec>>,
     /// The scenario's faults without those of these names (or labels), those of its steps included.

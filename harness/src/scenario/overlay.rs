@@ -16,6 +16,9 @@ impl Scenario {
         if let Some(eks) = control.eks {
             other.eks = eks.over(other.eks);
         }
+        if control.config.is_some() {
+            other.config = control.config;
+        }
         if let Some(faults) = control.faults {
             other.faults = faults;
         }

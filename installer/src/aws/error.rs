@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::helm::said_last;
 use crate::result::{Blocker, Code};
-use crate::retry::Retryable;
+use crate::retry::{Retryable, Target};
 use crate::seams::{ToolError, ToolOutput};
 
 /// Why AWS gave no usable answer.
@@ -84,6 +84,9 @@ const PASSING: &[&str] = &[
 /// Words of ours about a client that somebody killed.
 const KILLED: &str = "ended by signal";
 
+/// Words of ours about a call that was not made.
+const WITHHELD: &str = "it has asked for no more calls";
+
 /// Words of a client that lost its way to the service.
 const LOST: &[&str] = &[
     "could not connect to the endpoint",
@@ -94,6 +97,7 @@ const LOST: &[&str] = &[
     "failed to establish a new connection",
     "max retries exceeded",
     KILLED,
+    WITHHELD,
 ];
 
 /// Words of a client that has no credentials.
@@ -197,6 +201,13 @@ fn has(words: &str, signs: &[&str]) -> bool {
 }
 
 impl Retryable for AwsError {
+    const TARGET: Target = Target::Aws;
+
+    fn withheld(operation: &str, wait: Duration) -> Self {
+        let what = operation.trim_start_matches("aws ").to_owned();
+        Self::Client { what, words: format!("{WITHHELD} for another {wait:.0?}") }
+    }
+
     fn transient(&self) -> Option<Option<Duration>> {
         let passing = match self {
             Self::Tool(ToolError::TimedOut { .. }) => true,

@@ -44,7 +44,7 @@ where
         return Ok(Ensured { thing, existed: true, created: false });
     }
     run.step("make", format!("making {what}"));
-    let mut attempts = run.attempts();
+    let mut attempts = run.attempts(E::TARGET);
     let mut made = false;
     loop {
         let failed = if made { None } else { make().await.err() };
