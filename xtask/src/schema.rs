@@ -17,12 +17,14 @@ pub(crate) fn run(args: &SchemaArgs) -> Result<ExitCode, Failure> {
         Failure::new(ExitCode::Infrastructure, format!("failed to make the schemas: {error}"))
     };
     let result = cmd!(shell, "{installer} schema").quiet().read().map_err(|error| failed(&error))?;
+    let config = cmd!(shell, "{installer} schema config").quiet().read().map_err(|error| failed(&error))?;
     let schema = harness::scenario::schema();
     let scenario_schema = serde_json::to_string_pretty(&schema).map_err(|error| failed(&error))?;
     let reference = harness::scenario::reference(&schema);
     let mut differing = Vec::new();
     for (name, text) in [
         ("schemas/result.json", result),
+        ("schemas/installer-config.json", config),
         ("schemas/scenario.json", scenario_schema),
         ("docs/scenario-reference.md", reference),
     ] {
