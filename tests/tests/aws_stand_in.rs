@@ -96,12 +96,17 @@ async fn a_role_gets_a_policy_and_neither_goes_while_the_other_holds_it() {
     let arn = "arn:aws:iam::111122223333:policy/p";
     assert_eq!(
         account.refused(&format!("iam get-policy --policy-arn {arn}")).await,
-        format!("An error occurred (NoSuchEntity) when calling the GetPolicy operation: Policy {arn} was not found.")
+        format!(
+            "An error occurred (NoSuchEntity) when calling the GetPolicy operation: Policy {arn} was not found."
+        )
     );
     let made = account
         .json(&format!("iam create-policy --policy-name p --policy-document '{ACCESS}' --tags Key=a,Value=b"))
         .await;
-    assert_eq!((&made["Policy"]["Arn"], &made["Policy"]["Tags"]), (&json!(arn), &json!([{"Key": "a", "Value": "b"}])));
+    assert_eq!(
+        (&made["Policy"]["Arn"], &made["Policy"]["Tags"]),
+        (&json!(arn), &json!([{"Key": "a", "Value": "b"}]))
+    );
     assert_eq!(
         account.refused(&format!("iam create-policy --policy-name p --policy-document '{ACCESS}'")).await,
         "An error occurred (EntityAlreadyExists) when calling the CreatePolicy operation: A policy called p already exists. Duplicate names are not allowed."
@@ -109,20 +114,39 @@ async fn a_role_gets_a_policy_and_neither_goes_while_the_other_holds_it() {
     let malformed = account.refused("iam create-policy --policy-name q --policy-document '{}'").await;
     assert!(malformed.contains("(MalformedPolicyDocument)"), "{malformed}");
     let second = account
-        .json(&format!("iam create-policy-version --policy-arn {arn} --policy-document '{TRUST}' --set-as-default"))
+        .json(&format!(
+            "iam create-policy-version --policy-arn {arn} --policy-document '{TRUST}' --set-as-default"
+        ))
         .await;
     assert_eq!(second["PolicyVersion"]["VersionId"], "v2");
-    assert_eq!(account.json(&format!("iam get-policy --policy-arn {arn}")).await["Policy"]["DefaultVersionId"], "v2");
+    assert_eq!(
+        account.json(&format!("iam get-policy --policy-arn {arn}")).await["Policy"]["DefaultVersionId"],
+        "v2"
+    );
     let first = account.json(&format!("iam get-policy-version --policy-arn {arn} --version-id v1")).await;
     assert_eq!(first["PolicyVersion"]["Document"], serde_json::from_str::<Value>(ACCESS).unwrap());
-    let role = account.json(&format!("iam create-role --role-name r --assume-role-policy-document '{TRUST}'")).await;
+    let role =
+        account.json(&format!("iam create-role --role-name r --assume-role-policy-document '{TRUST}'")).await;
     assert_eq!(role["Role"]["AssumeRolePolicyDocument"], serde_json::from_str::<Value>(TRUST).unwrap());
-    assert_eq!(account.aws(&format!("iam attach-role-policy --role-name r --policy-arn {arn}")).await.code, 0);
+    assert_eq!(
+        account.aws(&format!("iam attach-role-policy --role-name r --policy-arn {arn}")).await.code,
+        0
+    );
     let attached = account.json("iam list-attached-role-policies --role-name r").await;
     assert_eq!(attached["AttachedPolicies"], json!([{ "PolicyName": "p", "PolicyArn": arn }]));
-    assert!(account.refused("iam delete-role --role-name r").await.contains("must detach all policies first"));
-    assert!(account.refused(&format!("iam delete-policy --policy-arn {arn}")).await.contains("attached to entities"));
-    assert_eq!(account.aws(&format!("iam detach-role-policy --role-name r --policy-arn {arn}")).await.code, 0);
+    assert!(
+        account.refused("iam delete-role --role-name r").await.contains("must detach all policies first")
+    );
+    assert!(
+        account
+            .refused(&format!("iam delete-policy --policy-arn {arn}"))
+            .await
+            .contains("attached to entities")
+    );
+    assert_eq!(
+        account.aws(&format!("iam detach-role-policy --role-name r --policy-arn {arn}")).await.code,
+        0
+    );
     assert_eq!(account.aws("iam delete-role --role-name r").await.code, 0);
     assert_eq!(
         account.refused("iam get-role --role-name r").await,
@@ -142,14 +166,15 @@ async fn a_service_account_has_one_association_and_lists_do_not_tell_its_role() 
     assert_eq!(made["association"]["tags"], json!({ "a/b": "c" }));
     assert_eq!(
         account.refused(&create).await,
-        format!("An error occurred (ResourceInUseException) when calling the CreatePodIdentityAssociation operation: Association already exists: {id}")
+        format!(
+            "An error occurred (ResourceInUseException) when calling the CreatePodIdentityAssociation operation: Association already exists: {id}"
+        )
     );
     let listed = account.json(&format!("eks list-pod-identity-associations {place}")).await;
     assert_eq!(listed["associations"][0]["associationId"], id);
     assert_eq!(listed["associations"][0]["roleArn"], Value::Null);
-    let elsewhere = account
-        .json("eks list-pod-identity-associations --cluster-name seatrial --namespace other")
-        .await;
+    let elsewhere =
+        account.json("eks list-pod-identity-associations --cluster-name seatrial --namespace other").await;
     assert_eq!(elsewhere["associations"], json!([]));
     let whole = account
         .json(&format!("eks describe-pod-identity-association --cluster-name seatrial --association-id {id}"))
@@ -191,7 +216,8 @@ async fn a_stack_that_rolled_back_is_in_the_way_and_says_why() {
     account.plan.eks.exists = Some(false);
     let stacks = account.json("cloudformation describe-stacks --stack-name eksctl-seatrial-cluster").await;
     assert_eq!(stacks["Stacks"][0]["StackStatus"], "ROLLBACK_COMPLETE");
-    let events = account.json("cloudformation describe-stack-events --stack-name eksctl-seatrial-cluster").await;
+    let events =
+        account.json("cloudformation describe-stack-events --stack-name eksctl-seatrial-cluster").await;
     let failed: Vec<&str> = events["StackEvents"]
         .as_array()
         .unwrap()
@@ -202,7 +228,9 @@ async fn a_stack_that_rolled_back_is_in_the_way_and_says_why() {
     assert_eq!(failed, ["Resource creation cancelled", "The maximum number of VPCs has been reached."]);
     let created = account.eksctl("create cluster --name seatrial --region eu-central-1").await;
     assert_eq!(created.code, 1);
-    assert!(created.stdout.contains("AlreadyExistsException: Stack [eksctl-seatrial-cluster] already exists"));
+    assert!(
+        created.stdout.contains("AlreadyExistsException: Stack [eksctl-seatrial-cluster] already exists")
+    );
     assert_eq!(
         account.refused("cloudformation describe-stacks --stack-name other").await,
         "An error occurred (ValidationError) when calling the DescribeStacks operation: Stack with id other does not exist"
@@ -218,7 +246,10 @@ async fn a_node_group_that_failed_says_what_eks_says_of_it() {
         message: "Could not launch On-Demand Instances. VcpuLimitExceeded".into(),
     });
     let account = Account::new(plan);
-    assert_eq!(account.json("eks list-nodegroups --cluster-name seatrial").await["nodegroups"], json!(["base"]));
+    assert_eq!(
+        account.json("eks list-nodegroups --cluster-name seatrial").await["nodegroups"],
+        json!(["base"])
+    );
     let group = account.json("eks describe-nodegroup --cluster-name seatrial --nodegroup-name base").await;
     assert_eq!(group["nodegroup"]["status"], "CREATE_FAILED");
     assert_eq!(group["nodegroup"]["health"]["issues"][0]["code"], "AsgInstanceLaunchFailures");

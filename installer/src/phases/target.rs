@@ -117,7 +117,7 @@ pub(crate) async fn right_account(
     }
 }
 
-fn wrong(run: &Run<'_>, why: &str) -> Vec<Blocker> {
+pub(crate) fn wrong(run: &Run<'_>, why: &str) -> Vec<Blocker> {
     let message = format!("wrong cluster: {why}");
     run.fail("connect", &message);
     vec![

@@ -28,6 +28,8 @@ pub enum Code {
     EksCreateFailed,
     /// The EKS cluster is in a state in which nothing can be installed.
     EksClusterFailed,
+    /// The cluster is not there, and its CloudFormation stack is.
+    EksStackFailed,
     /// The kubeconfig could not be written.
     KubeconfigUpdateFailed,
     /// The first installation failed.
@@ -130,6 +132,7 @@ impl Code {
             Code::CorednsNotReady
             | Code::EksCreateFailed
             | Code::EksClusterFailed
+            | Code::EksStackFailed
             | Code::KubeconfigUpdateFailed
             | Code::KarpenterSetupFailed
             | Code::KarpenterRepairFailed

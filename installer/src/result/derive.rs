@@ -90,6 +90,7 @@ mod tests {
         Code::NoNodesCreated,
         Code::EksCreateFailed,
         Code::EksClusterFailed,
+        Code::EksStackFailed,
         Code::KubeconfigUpdateFailed,
         Code::KarpenterSetupFailed,
         Code::KarpenterRepairFailed,

@@ -48,10 +48,44 @@ pub struct Eks {
     pub version: Option<String>,
     /// Whether this run wrote the kubeconfig. `false` also when it led to the cluster already.
     pub kubeconfig_updated: bool,
+    /// The cluster's CloudFormation stack; `null` when it was not asked for or there is none.
+    pub stack: Option<Stack>,
+    /// The node groups; `null` when they were not read, which they are only when nodes are missing.
+    pub node_groups: Option<Vec<NodeGroup>>,
     /// Nodes, counted after the wait.
     pub node_count: Option<u32>,
     /// Ready nodes among them.
     pub nodes_ready: Option<u32>,
+}
+
+/// A CloudFormation stack.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Stack {
+    /// Its name.
+    pub name: String,
+    /// Such as `ROLLBACK_COMPLETE`.
+    pub status: String,
+    /// Type of the resource that failed first, such as `AWS::EC2::VPC`.
+    pub resource: Option<String>,
+    /// Why it failed, in CloudFormation's words.
+    pub reason: Option<String>,
+}
+
+/// A managed node group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct NodeGroup {
+    /// Its name.
+    pub name: String,
+    /// What EKS says of it, such as `ACTIVE` or `CREATE_FAILED`.
+    pub status: Option<String>,
+    /// How many nodes it should have.
+    pub desired: Option<u32>,
+    /// How many it has at least.
+    pub min: Option<u32>,
+    /// How many it has at most.
+    pub max: Option<u32>,
+    /// What EKS says is wrong with it, each `<code>: <message>`.
+    pub issues: Vec<String>,
 }
 
 /// Evidence of the `core` phase.

@@ -11,8 +11,8 @@ use serde::Serialize;
 pub use blocker::{Blocker, Class, Code};
 pub use derive::{Verdict, derive};
 pub use evidence::{
-    Container, Controller, CoreRelease, Definitions, Eks, Evidence, Karpenter, Phase1, Phase3,
-    Phase4, Platform, PodReport, ReleaseEvidence, Replicas, Termination, Warning, WorkloadReport,
+    Container, Controller, CoreRelease, Definitions, Eks, Evidence, Karpenter, NodeGroup, Phase1, Phase3,
+    Phase4, Platform, PodReport, ReleaseEvidence, Replicas, Stack, Termination, Warning, WorkloadReport,
 };
 
 pub use storage::Phase2;

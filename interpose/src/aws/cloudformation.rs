@@ -10,6 +10,7 @@ const STACK: &[Flag] = &[("stack-name", None, true)];
 pub(super) const OPERATIONS: &[Operation] = &[
     ("cloudformation", "describe-stacks", STACK, &[]),
     ("cloudformation", "describe-stack-events", STACK, &["stack-name"]),
+    ("cloudformation", "wait stack-create-complete", STACK, &["stack-name"]),
 ];
 
 /// A stack, and what became of it.
@@ -33,6 +34,18 @@ pub(super) fn run(session: &Session<'_>, operation: &str, region: &str) -> Resul
             };
             return Err(Failure::service("ValidationError", api, &words));
         }
+    }
+    if operation == "wait stack-create-complete" {
+        return match all.first().map(|stack| stack.status.as_str()) {
+            Some("CREATE_COMPLETE") => Ok(String::new()),
+            status => Err(Failure(
+                255,
+                format!(
+                    "\nWaiter StackCreateComplete failed: Waiter encountered a terminal failure state: For expression \"Stacks[].StackStatus\" we matched expected path: \"{}\" at least once\n",
+                    status.unwrap_or("ValidationError")
+                ),
+            )),
+        };
     }
     let id = |stack: &Stack| {
         format!("arn:aws:cloudformation:{region}:{}:stack/{}/example", session.cloud.account(), stack.name)

@@ -29,6 +29,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     ("eks", "update-kubeconfig", KUBECONFIG, &["name"]),
     ("eks", "wait cluster-active", NAME, &["name"]),
     ("eks", "wait cluster-deleted", NAME, &["name"]),
+    ("eks", "wait nodegroup-active", NODE_GROUP, &["cluster-name", "nodegroup-name"]),
 ];
 
 /// How often and how many times the CLI's waiters look.
@@ -73,7 +74,7 @@ fn cluster(session: &Session<'_>, described: &Described) -> Value {
         "status": described.status,
         "certificateAuthority": { "data": described.authority },
         "platformVersion": "eks.1",
-        "tags": {},
+        "tags": described.tags,
         "computeConfig": { "enabled": false },
         "health": { "issues": issues(&session.cloud.eks.issues, &[]) },
         "accessConfig": { "authenticationMode": "API_AND_CONFIG_MAP" },
@@ -151,4 +152,28 @@ pub(super) async fn wait(session: &Session<'_>, region: &str, active: bool) -> R
         }
     }
     Err(failed("Max attempts exceeded".into()))
+}
+
+/// Waits for a node group. What eksctl began goes on without it: the instances that have not joined yet
+/// join now.
+pub(super) async fn wait_node_group(session: &Session<'_>, region: &str) -> Result<String, Failure> {
+    let failed = |why: String| Failure(255, format!("\nWaiter NodegroupActive failed: {why}\n"));
+    session.find(session.needed("cluster-name"), region, "DescribeNodegroup")?;
+    let name = session.needed("nodegroup-name");
+    let groups = session.cloud.node_groups().map_err(broken)?;
+    let Some(group) = groups.get(name) else {
+        return Err(failed(format!(
+            "An error occurred (ResourceNotFoundException): No node group found for name: {name}."
+        )));
+    };
+    let mut status = group.status.clone();
+    if status == "CREATING" {
+        status = session.cloud.go_on(name, group, WAITER.0 * WAITER.1).await.map_err(broken)?;
+    }
+    match status.as_str() {
+        "ACTIVE" | "UPDATING" => Ok(String::new()),
+        status => Err(failed(format!(
+            "Waiter encountered a terminal failure state: For expression \"nodegroup.status\" we matched expected path: \"{status}\""
+        ))),
+    }
 }

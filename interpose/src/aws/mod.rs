@@ -136,6 +136,7 @@ impl Session<'_> {
             }
             ("eks", "update-kubeconfig") => eks::update_kubeconfig(self, &region),
             ("eks", "wait cluster-active") => eks::wait(self, &region, true).await,
+            ("eks", "wait nodegroup-active") => eks::wait_node_group(self, &region).await,
             ("eks", "wait cluster-deleted") => eks::wait(self, &region, false).await,
             ("eks", _) if addons::OPERATIONS.iter().any(|it| it.1 == operation) => {
                 addons::run(self, operation, &region)

@@ -90,6 +90,9 @@ pub struct Made {
     pub version: String,
     /// When.
     pub created_at: Timestamp,
+    /// Its tags.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
 }
 
 /// A node group.
@@ -118,6 +121,7 @@ pub(crate) struct Described {
     pub(crate) created_at: Timestamp,
     pub(crate) endpoint: Option<String>,
     pub(crate) authority: Option<String>,
+    pub(crate) tags: BTreeMap<String, String>,
 }
 
 impl Cloud {
@@ -223,6 +227,7 @@ impl Cloud {
                 status: made.status,
                 version: made.version,
                 created_at: made.created_at,
+                tags: made.tags,
                 endpoint,
                 authority,
             }));
@@ -236,6 +241,7 @@ impl Cloud {
             created_at: Timestamp::UNIX_EPOCH,
             endpoint,
             authority,
+            tags: BTreeMap::new(),
         }))
     }
 

@@ -5,8 +5,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::Cloud;
+use super::{Cloud, NodeGroup};
 use crate::cluster::{Api, Changes};
+
+/// Who lets instances join when nobody's command does.
+const AGENT: &str = concat!("ec2 (interpose ", env!("CARGO_PKG_VERSION"), ")");
 
 /// Label of a node's group, as eksctl sets it.
 const GROUP: &str = "alpha.eksctl.io/nodegroup-name";
@@ -74,6 +77,30 @@ pub(crate) async fn join(
         biased;
         done = ready => done.map(|()| names.clone()),
         () = tokio::time::sleep_until(deadline) => Err(NodesError::TimedOut),
+    }
+}
+
+impl Cloud {
+    /// A node group that eksctl began and was not there to finish: those of its instances that have not
+    /// joined join now. Gives its status then.
+    pub(crate) async fn go_on(
+        &self,
+        name: &str,
+        group: &NodeGroup,
+        timeout: Duration,
+    ) -> Result<String, String> {
+        let api = self.api(AGENT).await?;
+        let nodes = api.list("v1", "nodes", None, Some(&format!("{GROUP}={name}"))).await;
+        let there = u32::try_from(nodes.map_err(|error| error.to_string())?.len()).unwrap_or(u32::MAX);
+        let missing = group.desired.saturating_sub(there);
+        let joined = join(self, &api, name, &group.instance_type, missing, timeout).await;
+        let status = if joined.is_ok() { "ACTIVE" } else { "CREATE_FAILED" };
+        self.change(|account| {
+            if let Some(group) = account.node_groups.get_mut(name) {
+                group.status = status.into();
+            }
+        })?;
+        Ok(status.to_owned())
     }
 }
 

@@ -154,7 +154,7 @@ fn cluster(session: &Session<'_>, described: &Described) -> Value {
         "PlatformVersion": "eks.1",
         "RoleArn": format!("arn:aws:iam::{}:role/eksctl-{}-cluster-ServiceRole", identity.account, identity.name),
         "Status": described.status,
-        "Tags": {},
+        "Tags": described.tags,
         "Version": described.version,
     })
 }

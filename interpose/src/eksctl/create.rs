@@ -3,6 +3,7 @@
 //! The control plane is there before its nodes are: a call that is killed in between leaves a cluster
 //! without nodes, and running it again meets a stack that exists.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -91,6 +92,7 @@ pub(super) async fn cluster(session: &mut Session<'_>, args: &[String]) -> Resul
     session.read(args, &[CLUSTER, NODES].concat())?;
     let timeout = timeout(session)?;
     let file = config_file(session)?;
+    let tags = tags(session, file.as_ref())?;
     let (name, region, version, groups) = match &file {
         Some(file) => from_file(session, file)?,
         None => from_flags(session)?,
@@ -127,7 +129,7 @@ pub(super) async fn cluster(session: &mut Session<'_>, args: &[String]) -> Resul
         return Err(failed(session, &why));
     }
     session.log('ℹ', &format!("deploying stack \"eksctl-{name}-cluster\""));
-    let made = Made { status: "ACTIVE".into(), version, created_at: session.cloud.now() };
+    let made = Made { status: "ACTIVE".into(), version, created_at: session.cloud.now(), tags };
     session.cloud.change(|account| account.cluster = Some(made)).map_err(said)?;
     session.log('ℹ', "waiting for the control plane to become ready");
     let writes = session.given.is("write-kubeconfig", true);
@@ -152,10 +154,10 @@ pub(super) async fn cluster(session: &mut Session<'_>, args: &[String]) -> Resul
 
 pub(super) async fn node_group(session: &mut Session<'_>, args: &[String]) -> Result<(), Failure> {
     session.read(args, &[NODE_GROUP, NODES].concat())?;
-    if session.given.one("config-file").is_some() {
-        return Err(Failure::NotHere("create nodegroup --config-file".into()));
-    }
     let timeout = timeout(session)?;
+    if let Some(file) = config_file(session)? {
+        return node_groups(session, &file, timeout).await;
+    }
     let region = session.region()?;
     let cluster = session.given.one("cluster").ok_or_else(|| said("--cluster must be set"))?.to_owned();
     if session.cloud.describe(&cluster, &region).map_err(said)?.is_none() {
@@ -181,6 +183,33 @@ pub(super) async fn node_group(session: &mut Session<'_>, args: &[String]) -> Re
     Ok(())
 }
 
+/// Those node groups of a file that are not there yet.
+async fn node_groups(session: &mut Session<'_>, file: &Value, timeout: Duration) -> Result<(), Failure> {
+    let (cluster, region, _, groups) = from_file(session, file)?;
+    if session.cloud.describe(&cluster, &region).map_err(said)?.is_none() {
+        return Err(said(format!(
+            "unable to describe cluster control plane: {}",
+            commands::missing(&cluster)
+        )));
+    }
+    let there = session.cloud.node_groups().map_err(said)?;
+    let (old, new): (Vec<_>, Vec<_>) = groups.into_iter().partition(|it| there.contains_key(&it.name));
+    let names: Vec<&str> = old.iter().map(|it| it.name.as_str()).collect();
+    session.log('ℹ', &format!("{} existing nodegroup(s) ({}) will be excluded", old.len(), names.join(",")));
+    let count = new.len();
+    for group in new {
+        make(session, &cluster, group, timeout).await.map_err(|error| match error {
+            Failure::Said(why) => {
+                session.log('✖', &why);
+                said(format!("failed to create nodegroups for cluster \"{cluster}\""))
+            }
+            other => other,
+        })?;
+    }
+    session.log('✔', &format!("created {count} managed nodegroup(s) in cluster \"{cluster}\""));
+    Ok(())
+}
+
 type Asked = (String, String, Option<String>, Vec<Wanted>);
 
 fn from_flags(session: &Session<'_>) -> Result<Asked, Failure> {
@@ -192,6 +221,24 @@ fn from_flags(session: &Session<'_>) -> Result<Asked, Failure> {
         groups.push(wanted(session, group)?);
     }
     Ok((name, session.region()?, version, groups))
+}
+
+/// Tags of the cluster: a flag, or what the file says.
+fn tags(session: &Session<'_>, file: Option<&Value>) -> Result<BTreeMap<String, String>, Failure> {
+    if let Some(text) = session.given.one("tags") {
+        return text
+            .split(',')
+            .map(|pair| {
+                let (name, value) = pair.split_once('=').ok_or_else(|| {
+                    said(format!("invalid argument \"{text}\" for \"--tags\" flag: {pair} must be formatted as key=value"))
+                })?;
+                Ok((name.to_owned(), value.to_owned()))
+            })
+            .collect();
+    }
+    let tags = file.and_then(|file| file["metadata"]["tags"].as_object());
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    Ok(tags.into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect())
 }
 
 fn wanted(session: &Session<'_>, name: String) -> Result<Wanted, Failure> {
@@ -212,7 +259,7 @@ fn wanted(session: &Session<'_>, name: String) -> Result<Wanted, Failure> {
 
 fn config_file(session: &Session<'_>) -> Result<Option<Value>, Failure> {
     let Some(path) = session.given.one("config-file") else { return Ok(None) };
-    for flag in ["name", "region", "version", "nodes", "node-type", "nodegroup-name"] {
+    for flag in ["cluster", "name", "region", "version", "nodes", "node-type", "nodegroup-name", "tags"] {
         if session.given.one(flag).is_some() {
             return Err(said(format!("cannot use --{flag} when --config-file/-f is set")));
         }

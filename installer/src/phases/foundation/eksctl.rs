@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::context::Run;
 use crate::duration;
 use crate::helm::said_last;
+use crate::identity::Identity;
 use crate::result::{Blocker, Code};
 use crate::retry::{Retryable, Target};
 use crate::seams::{ToolError, ToolOutput};
@@ -24,7 +25,16 @@ pub(super) struct Found {
     pub(super) status: Option<String>,
     pub(super) version: Option<String>,
     pub(super) endpoint: Option<String>,
+    /// Whose it is, by its ARN.
+    pub(super) identity: Identity,
+    /// Whether an installer like this one made it: it has our tag.
+    pub(super) ours: bool,
+    /// What EKS says is wrong with it.
+    pub(super) issues: Vec<String>,
 }
+
+/// The tag of clusters that this installer makes.
+const TAG: &str = "eks-installer/cluster";
 
 /// Why AWS could not say whether the cluster exists.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -140,14 +150,101 @@ impl<'a> Eksctl<'a> {
         self.run.tool("aws", args, None, self.run.settings.limits.create_timeout).await
     }
 
+    /// `aws cloudformation wait stack-create-complete`.
+    pub(super) async fn wait_stack(&self, stack: &str) -> Result<ToolOutput, ToolError> {
+        self.wait(&["cloudformation", "wait", "stack-create-complete", "--stack-name", stack]).await
+    }
+
+    /// `aws eks wait nodegroup-active`.
+    pub(super) async fn wait_node_group(&self, group: &str) -> Result<ToolOutput, ToolError> {
+        let name = ["--cluster-name", &self.name, "--nodegroup-name", group];
+        self.wait(&[&["eks", "wait", "nodegroup-active"][..], &name].concat()).await
+    }
+
+    async fn wait(&self, args: &[&str]) -> Result<ToolOutput, ToolError> {
+        let args = args.iter().copied().chain(["--region", &self.region]);
+        let args = args.map(str::to_owned).collect();
+        self.run.tool("aws", args, None, self.run.settings.limits.create_timeout).await
+    }
+
+    /// An eksctl configuration, when the flags cannot say all that is asked for.
+    fn config(&self) -> Option<String> {
+        let settings = &self.run.settings.foundation;
+        let storage = self.run.settings.storage.is_some();
+        if settings.node_groups.is_empty() && !storage {
+            return None;
+        }
+        let group = |name: &str, kind: &Option<String>, desired: Option<u32>, min, max| {
+            let mut group = json!({ "name": name });
+            for (field, value) in [("desiredCapacity", desired), ("minSize", min), ("maxSize", max)] {
+                if let Some(value) = value {
+                    group[field] = json!(value);
+                }
+            }
+            if let Some(kind) = kind {
+                group["instanceType"] = json!(kind);
+            }
+            group
+        };
+        let groups: Vec<Value> = if settings.node_groups.is_empty() {
+            vec![group("base", &settings.node_type, settings.nodes, None, None)]
+        } else {
+            let groups = settings.node_groups.iter();
+            groups
+                .map(|it| group(&it.name, &it.instance_type, Some(it.desired), Some(it.min), Some(it.max)))
+                .collect()
+        };
+        let mut metadata = json!({ "name": self.name, "region": self.region, "tags": { TAG: self.name } });
+        if let Some(version) = &settings.kubernetes_version {
+            metadata["version"] = json!(version);
+        }
+        let mut config = json!({
+            "apiVersion": "eksctl.io/v1alpha5",
+            "kind": "ClusterConfig",
+            "metadata": metadata,
+            "managedNodeGroups": groups,
+        });
+        if storage {
+            // Phase 2 needs the agent; the others are those that every cluster has.
+            let names = ["vpc-cni", "coredns", "kube-proxy", "eks-pod-identity-agent"];
+            config["addons"] = names.iter().map(|name| json!({ "name": name })).collect();
+        }
+        Some(config.to_string())
+    }
+
+    /// `eksctl create nodegroup`, for those that are asked for and not there.
+    pub(super) async fn create_node_groups(&self) -> Result<ToolOutput, ToolError> {
+        let (settings, limits) = (&self.run.settings.foundation, &self.run.settings.limits);
+        let mut args: Vec<String> = vec!["create".into(), "nodegroup".into()];
+        let mut flag = |name: &str, value: &str| args.extend([name.to_owned(), value.to_owned()]);
+        let config = self.config();
+        if config.is_some() {
+            flag("--config-file", "-");
+        } else {
+            flag("--cluster", &self.name);
+            flag("--region", &self.region);
+            if let Some(nodes) = settings.nodes {
+                flag("--nodes", &nodes.to_string());
+            }
+            if let Some(kind) = &settings.node_type {
+                flag("--node-type", kind);
+            }
+        }
+        flag("--timeout", &duration::go(limits.create_timeout));
+        self.run.tool("eksctl", args, config, limits.create_timeout + Duration::from_secs(30)).await
+    }
+
     /// `eksctl create cluster`. It does not touch the kubeconfig: that is a step of its own.
     pub(super) async fn create(&self) -> Result<ToolOutput, ToolError> {
         let (settings, limits) = (&self.run.settings.foundation, &self.run.settings.limits);
         let timeout = duration::go(limits.create_timeout);
         let mut args: Vec<String> = vec!["create".into(), "cluster".into()];
         let mut flag = |name: &str, value: &str| args.extend([name.to_owned(), value.to_owned()]);
+        let config = if settings.config_file.is_none() { self.config() } else { None };
         if let Some(path) = &settings.config_file {
             flag("--config-file", path);
+        } else if config.is_some() {
+            flag("--config-file", "-");
         } else {
             flag("--name", &self.name);
             flag("--region", &self.region);
@@ -160,10 +257,11 @@ impl<'a> Eksctl<'a> {
             if let Some(kind) = &settings.node_type {
                 flag("--node-type", kind);
             }
+            flag("--tags", &format!("{TAG}={}", self.name));
         }
         flag("--timeout", &timeout);
         args.push("--write-kubeconfig=false".into());
-        self.run.tool("eksctl", args, None, limits.create_timeout + Duration::from_secs(30)).await
+        self.run.tool("eksctl", args, config, limits.create_timeout + Duration::from_secs(30)).await
     }
 
     /// `eksctl utils write-kubeconfig`.
@@ -188,11 +286,20 @@ fn found(output: &ToolOutput) -> Result<Option<Found>, EksError> {
         return Ok(None);
     };
     // `Name` in a description, `metadata.name` in the short form.
-    if cluster["Name"].as_str().or(cluster["metadata"]["name"].as_str()).is_none() {
-        return Err(EksError::Garbage("the cluster has no name".to_owned()));
-    }
+    let name = cluster["Name"].as_str().or(cluster["metadata"]["name"].as_str());
+    let name = name.ok_or_else(|| EksError::Garbage("the cluster has no name".to_owned()))?;
     let text = |name: &str| cluster[name].as_str().map(str::to_owned);
-    Ok(Some(Found { status: text("Status"), version: text("Version"), endpoint: text("Endpoint") }))
+    let issues = cluster["Health"]["Issues"].as_array().into_iter().flatten();
+    Ok(Some(Found {
+        status: text("Status"),
+        version: text("Version"),
+        endpoint: text("Endpoint"),
+        identity: Identity::from_names(cluster["Arn"].as_str()),
+        ours: cluster["Tags"][TAG] == name,
+        issues: issues
+            .filter_map(|it| Some(format!("{}: {}", it["Code"].as_str()?, it["Message"].as_str()?)))
+            .collect(),
+    }))
 }
 
 fn refused(output: &ToolOutput) -> Result<Option<Found>, EksError> {

@@ -1,12 +1,18 @@
 //! Phase 1: the EKS cluster and its nodes.
 
 mod eksctl;
+mod node_groups;
+mod stack;
 
 use self::eksctl::{Eksctl, Found};
+use self::node_groups::Why;
 use super::compute::Ended;
+use super::target;
+use crate::aws::Aws;
 use crate::cluster::Cluster;
 use crate::context::Run;
 use crate::duration;
+use crate::identity::Identity;
 use crate::phases::Phase;
 use crate::platform::{NodeState, Nodes};
 use crate::result::{Blocker, Class, Code, Eks, Forced, Phase1};
@@ -49,7 +55,10 @@ async fn steps(run: &Run<'_>, eks: &mut Eks) -> Result<(), Vec<Blocker>> {
     // Creating may fail after the cluster is there, on a node group say. What is there is looked at all
     // the same: the nodes, or their absence, say more than eksctl's exit code.
     let (found, create_failed) = match found {
-        Some(found) => (found, None),
+        Some(found) => {
+            let failed = finish(run, &eksctl, &found, eks).await?;
+            (found, failed)
+        }
         None => create(run, &eksctl, eks).await?,
     };
     let cluster = kubeconfig(run, &eksctl, &found, eks).await;
@@ -84,24 +93,99 @@ async fn find(run: &Run<'_>, eksctl: &Eksctl<'_>, eks: &mut Eks) -> Result<Optio
         found = eksctl.get_cluster().await.map_err(|error| vec![error.blocker()])?;
     }
     eks.existed = Some(found.is_some());
-    let Some(cluster) = &found else {
+    if found.is_none() {
         run.step("eks", "the cluster does not exist");
-        return Ok(None);
-    };
+        found = way_is_clear(run, eksctl, eks).await?;
+    }
+    let Some(cluster) = &found else { return Ok(None) };
     note(eks, cluster);
+    let contradictions = cluster.identity.contradictions(&run.settings.cluster);
+    if !contradictions.is_empty() {
+        return Err(target::wrong(run, &contradictions.join("; ")));
+    }
     let status = cluster.status.clone().unwrap_or_else(|| "unknown".into());
     run.step("eks", format!("the cluster exists ({status}) and is adopted as it is"));
     if matches!(status.as_str(), "CREATING" | "FAILED" | "DELETING") {
+        let mut words = format!("EKS says that the cluster is {status}");
+        for issue in &cluster.issues {
+            words.push_str(&format!("; {issue}"));
+        }
+        if status == "FAILED" {
+            let (name, region) = (eks.cluster_name.clone(), eks.region.clone());
+            let aws = Aws::new(run, region.as_deref());
+            eks.stack = stack::read(run, &aws, &stack::of_cluster(&name.unwrap_or_default())).await;
+            if let Some(stack) = eks.stack.as_ref().filter(|stack| stack.failed()) {
+                words.push_str(&format!("; {}", stack.words()));
+            }
+        }
         return Err(vec![
             Blocker::new(
                 Code::EksClusterFailed,
-                format!("EKS says that the cluster is {status}"),
+                words.clone(),
                 "nothing was changed: let it come to rest, or remove it, and run again",
             )
+            .cause(stack::cause(&words))
             .commands([eksctl.command("get cluster --name"), eksctl.describe_stacks()]),
         ]);
     }
     Ok(found)
+}
+
+/// The cluster is not there: is an attempt to make it on its way, or in the way? Gives the cluster when
+/// the attempt of somebody else has come to its end meanwhile.
+async fn way_is_clear(
+    run: &Run<'_>,
+    eksctl: &Eksctl<'_>,
+    eks: &mut Eks,
+) -> Result<Option<Found>, Vec<Blocker>> {
+    let name = eks.cluster_name.clone().unwrap_or_default();
+    let aws = Aws::new(run, eks.region.as_deref());
+    if run.settings.cluster.account.is_some() {
+        target::right_account(run, &aws, &Identity::default()).await?;
+    }
+    eks.stack = stack::in_the_way(run, &aws, eksctl, &name).await?;
+    let Some(stack) = &eks.stack else { return Ok(None) };
+    let found = eksctl.get_cluster().await.map_err(|error| vec![error.blocker()])?;
+    if found.is_none() {
+        run.fail("cloudformation", stack.words());
+        return Err(vec![stack::blocker(stack, eksctl, &name)]);
+    }
+    Ok(found)
+}
+
+/// Finishes a cluster that an installer like this one began and did not finish: a control plane without
+/// any node group. A cluster that somebody else made is adopted as it is, whatever it lacks.
+async fn finish(
+    run: &Run<'_>,
+    eksctl: &Eksctl<'_>,
+    found: &Found,
+    eks: &Eks,
+) -> Result<Option<Blocker>, Vec<Blocker>> {
+    if !found.ours {
+        return Ok(None);
+    }
+    let (name, region) = (eks.cluster_name.as_deref().unwrap_or_default(), eks.region.as_deref());
+    let aws = Aws::new(run, region);
+    let groups = node_groups::read(&aws, name).await.map_err(|error| vec![error.blocker()])?;
+    for group in groups.iter().filter(|group| group.status.as_deref() == Some("CREATING")) {
+        run.step("node-groups", format!("node group {} is being created; waiting for it", group.name));
+        if let Err(ToolError::Stopped { reason, .. }) = eksctl.wait_node_group(&group.name).await {
+            return Err(vec![Blocker::stopped(reason)]);
+        }
+    }
+    if !groups.is_empty() {
+        return Ok(None);
+    }
+    run.step("node-groups", "the cluster was begun and has no node group yet; creating what is missing");
+    let answer = eksctl.create_node_groups().await;
+    if let Err(ToolError::Stopped { reason, .. }) = answer {
+        return Err(vec![Blocker::stopped(reason)]);
+    }
+    let failed = eksctl::create_failure(eksctl, &answer);
+    if let Some(blocker) = &failed {
+        run.fail("node-groups", &blocker.message);
+    }
+    Ok(failed)
 }
 
 fn note(eks: &mut Eks, found: &Found) {
@@ -153,7 +237,7 @@ async fn kubeconfig<'r>(
     if let Ok(connection) = run.ctx.cluster.connect().await
         && connection.identity.name.is_some()
         && connection.identity.contradictions(&run.settings.cluster).is_empty()
-        && found.endpoint.as_deref().is_none_or(|endpoint| same(endpoint, &connection.server))
+        && found.endpoint.as_deref().is_none_or(|endpoint| target::same_server(endpoint, &connection.server))
     {
         run.step("kubeconfig", "the kubeconfig leads to the cluster already");
         return Ok(Cluster { run, connection });
@@ -178,11 +262,6 @@ async fn kubeconfig<'r>(
     let cluster = Cluster::connect(run).await.map_err(|error| vec![error.blocker(None)])?;
     super::right_cluster(run, &cluster)?;
     Ok(cluster)
-}
-
-fn same(endpoint: &str, server: &str) -> bool {
-    let bare = |url: &str| url.trim_end_matches('/').to_lowercase();
-    bare(endpoint) == bare(server)
 }
 
 /// Waits for the nodes, and counts them.
@@ -213,8 +292,14 @@ async fn nodes(run: &Run<'_>, cluster: &Cluster<'_>, eks: &mut Eks) -> Result<()
     };
     run.gate("nodes", "blocked");
     run.fail("nodes", format!("{counted} after waiting {}", duration::go(limit)));
+    let name = eks.cluster_name.clone().unwrap_or_default();
+    let region = eks.region.clone().unwrap_or_default();
+    let aws = Aws::new(run, Some(&region));
+    eks.node_groups = node_groups::explain(run, &aws, &name).await;
+    let why = eks.node_groups.as_ref().and_then(|groups| node_groups::why(groups, &name, &region));
     if eks.created && nodes.total() == 0 {
-        return Err(vec![
+        return Err(vec![because(
+            why,
             Blocker::new(
                 Code::NoNodesCreated,
                 "EKS cluster created but no worker nodes found. Check eksctl logs.",
@@ -226,9 +311,20 @@ async fn nodes(run: &Run<'_>, cluster: &Cluster<'_>, eks: &mut Eks) -> Result<()
                 eksctl_command(eks, "get nodegroup --cluster"),
                 eksctl_command(eks, "create nodegroup --cluster"),
             ]),
-        ]);
+        )]);
     }
-    Err(vec![blocker])
+    Err(vec![because(why, blocker)])
+}
+
+/// A blocker about nodes, with what the node groups say of the reason.
+fn because(why: Option<Why>, mut blocker: Blocker) -> Blocker {
+    let Some(why) = why else { return blocker };
+    let full_stop = if blocker.message.ends_with('.') { "" } else { "." };
+    blocker.message = format!("{}{full_stop} Seen: {}", blocker.message, why.words);
+    if blocker.cause.is_none() {
+        blocker = blocker.cause(why.cause);
+    }
+    blocker.commands(why.commands)
 }
 
 fn eksctl_command(eks: &Eks, what: &str) -> String {

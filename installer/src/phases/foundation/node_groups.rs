@@ -163,7 +163,9 @@ mod tests {
         let why = why(&[group("ACTIVE", 0, &[])], "shop", "eu-central-1").expect("a reason");
         assert_eq!(
             why.commands,
-            ["eksctl scale nodegroup --cluster shop --region eu-central-1 --name base --nodes 2 --nodes-max 2"]
+            [
+                "eksctl scale nodegroup --cluster shop --region eu-central-1 --name base --nodes 2 --nodes-max 2"
+            ]
         );
     }
 }

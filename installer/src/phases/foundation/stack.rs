@@ -110,13 +110,17 @@ pub(super) fn blocker(stack: &Stack, eksctl: &Eksctl<'_>, name: &str) -> Blocker
         "nothing was changed: EKS knows no such cluster although its stack is there; let the stack come to \
          rest, or remove it with the second command, and run again"
     };
-    Blocker::new(Code::EksStackFailed, format!("EKS knows no cluster {name}, and {}", stack.words()), remediation)
-        .cause(stack.reason.as_deref().and_then(cause))
-        .commands([
-            eksctl.describe_stacks(),
-            eksctl.command("delete cluster --name"),
-            "eks-installer install --phase foundation".to_owned(),
-        ])
+    Blocker::new(
+        Code::EksStackFailed,
+        format!("EKS knows no cluster {name}, and {}", stack.words()),
+        remediation,
+    )
+    .cause(stack.reason.as_deref().and_then(cause))
+    .commands([
+        eksctl.describe_stacks(),
+        eksctl.command("delete cluster --name"),
+        "eks-installer install --phase foundation".to_owned(),
+    ])
 }
 
 /// The classified cause of a reason that CloudFormation or EKS gives.
@@ -133,7 +137,10 @@ pub(super) fn cause(reason: &str) -> Option<&'static str> {
                 "NotStabilized: limit",
             ],
         ),
-        ("NO_CAPACITY", &["InsufficientInstanceCapacity", "UnsupportedAvailabilityZone", "sufficient capacity"]),
+        (
+            "NO_CAPACITY",
+            &["InsufficientInstanceCapacity", "UnsupportedAvailabilityZone", "sufficient capacity"],
+        ),
         ("AWS_ACCESS_DENIED", &["not authorized to perform", "AccessDenied", "UnauthorizedOperation"]),
         ("INSTANCES_NOT_LAUNCHED", &["AsgInstanceLaunchFailures"]),
         ("NODES_DID_NOT_JOIN", &["NodeCreationFailure", "failed to join the kubernetes cluster"]),
@@ -152,9 +159,7 @@ mod tests {
 
     #[test]
     fn the_first_resource_that_failed_is_named_and_not_those_that_were_given_up() {
-        let event = |kind: &str, status: &str, reason: Option<&str>| {
-            json!({ "ResourceType": kind, "ResourceStatus": status, "ResourceStatusReason": reason })
-        };
+        let event = |kind: &str, status: &str, reason: Option<&str>| json!({ "ResourceType": kind, "ResourceStatus": status, "ResourceStatusReason": reason });
         let events = json!({ "StackEvents": [
             event("AWS::CloudFormation::Stack", "ROLLBACK_COMPLETE", None),
             event("AWS::EKS::Cluster", "CREATE_FAILED", Some("Resource creation cancelled")),
