@@ -12,9 +12,9 @@ use crate::backend::Capability;
 /// A change of the plan, and the way back.
 pub(super) trait Planned: Send + Sync {
     /// Makes the plan say so.
-    fn into_plan(&self, plan: &mut Plan);
+    fn write_to(&self, plan: &mut Plan);
     /// Takes it back.
-    fn out_of_plan(&self, plan: &mut Plan);
+    fn take_from(&self, plan: &mut Plan);
 }
 
 impl<T: Planned> Fault for T {
@@ -23,11 +23,11 @@ impl<T: Planned> Fault for T {
     }
 
     fn inject<'f>(&'f mut self, ground: Ground<'f>) -> Done<'f> {
-        Box::pin(async move { ground.tools.change(|plan| self.into_plan(plan)) })
+        Box::pin(async move { ground.tools.change(|plan| self.write_to(plan)) })
     }
 
     fn heal<'f>(&'f mut self, ground: Ground<'f>) -> Done<'f> {
-        Box::pin(async move { ground.tools.change(|plan| self.out_of_plan(plan)) })
+        Box::pin(async move { ground.tools.change(|plan| self.take_from(plan)) })
     }
 }
 
@@ -43,13 +43,13 @@ pub struct Bucket {
 }
 
 impl Planned for Bucket {
-    fn into_plan(&self, plan: &mut Plan) {
+    fn write_to(&self, plan: &mut Plan) {
         let region = self.region.clone().unwrap_or_else(|| plan.cluster.region.clone());
         let bucket = cloud::Bucket { owner: self.owner.clone(), region };
         plan.holdings.buckets.insert(self.name.clone(), bucket);
     }
 
-    fn out_of_plan(&self, plan: &mut Plan) {
+    fn take_from(&self, plan: &mut Plan) {
         plan.holdings.buckets.remove(&self.name);
     }
 }
@@ -64,7 +64,7 @@ pub struct Policy {
 }
 
 impl Planned for Policy {
-    fn into_plan(&self, plan: &mut Plan) {
+    fn write_to(&self, plan: &mut Plan) {
         let numbered = self.versions.iter().cloned().zip(1..);
         let policy = cloud::Policy {
             default_version: format!("v{}", self.versions.len()),
@@ -75,7 +75,7 @@ impl Planned for Policy {
         plan.holdings.policies.insert(self.name.clone(), policy);
     }
 
-    fn out_of_plan(&self, plan: &mut Plan) {
+    fn take_from(&self, plan: &mut Plan) {
         plan.holdings.policies.remove(&self.name);
     }
 }
@@ -90,7 +90,7 @@ pub struct Role {
 }
 
 impl Planned for Role {
-    fn into_plan(&self, plan: &mut Plan) {
+    fn write_to(&self, plan: &mut Plan) {
         let role = cloud::Role {
             trust: self.trust.clone(),
             attached: Vec::new(),
@@ -100,7 +100,7 @@ impl Planned for Role {
         plan.holdings.roles.insert(self.name.clone(), role);
     }
 
-    fn out_of_plan(&self, plan: &mut Plan) {
+    fn take_from(&self, plan: &mut Plan) {
         plan.holdings.roles.remove(&self.name);
     }
 }
@@ -119,7 +119,7 @@ pub struct Association {
 const PLANTED: &str = "a-planted00000001";
 
 impl Planned for Association {
-    fn into_plan(&self, plan: &mut Plan) {
+    fn write_to(&self, plan: &mut Plan) {
         let association = cloud::Association {
             namespace: self.namespace.clone(),
             service_account: self.service_account.clone(),
@@ -129,7 +129,7 @@ impl Planned for Association {
         plan.holdings.associations.insert(PLANTED.to_owned(), association);
     }
 
-    fn out_of_plan(&self, plan: &mut Plan) {
+    fn take_from(&self, plan: &mut Plan) {
         plan.holdings.associations.remove(PLANTED);
     }
 }
@@ -143,11 +143,11 @@ pub struct Caller {
 }
 
 impl Planned for Caller {
-    fn into_plan(&self, plan: &mut Plan) {
+    fn write_to(&self, plan: &mut Plan) {
         plan.caller = Some(self.account.clone());
     }
 
-    fn out_of_plan(&self, plan: &mut Plan) {
+    fn take_from(&self, plan: &mut Plan) {
         plan.caller = None;
     }
 }

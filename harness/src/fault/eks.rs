@@ -30,11 +30,11 @@ impl Issue {
 pub struct NodeGroupsFail(Issue);
 
 impl Planned for NodeGroupsFail {
-    fn into_plan(&self, plan: &mut Plan) {
+    fn write_to(&self, plan: &mut Plan) {
         plan.eks.node_group_issue = Some(self.0.planned());
     }
 
-    fn out_of_plan(&self, plan: &mut Plan) {
+    fn take_from(&self, plan: &mut Plan) {
         plan.eks.node_group_issue = None;
     }
 }
@@ -45,11 +45,11 @@ impl Planned for NodeGroupsFail {
 pub struct ClusterIssue(Issue);
 
 impl Planned for ClusterIssue {
-    fn into_plan(&self, plan: &mut Plan) {
+    fn write_to(&self, plan: &mut Plan) {
         plan.eks.issues.push(self.0.planned());
     }
 
-    fn out_of_plan(&self, plan: &mut Plan) {
+    fn take_from(&self, plan: &mut Plan) {
         plan.eks.issues.retain(|it| *it != self.0.planned());
     }
 }
@@ -67,7 +67,7 @@ pub struct StackFailed {
 }
 
 impl Planned for StackFailed {
-    fn into_plan(&self, plan: &mut Plan) {
+    fn write_to(&self, plan: &mut Plan) {
         plan.eks.stack = Some(plan::Stack {
             status: self.status.clone(),
             resource_type: self.resource_type.clone(),
@@ -75,7 +75,7 @@ impl Planned for StackFailed {
         });
     }
 
-    fn out_of_plan(&self, plan: &mut Plan) {
+    fn take_from(&self, plan: &mut Plan) {
         plan.eks.stack = None;
     }
 }
@@ -92,7 +92,7 @@ pub struct Addon {
 }
 
 impl Planned for Addon {
-    fn into_plan(&self, plan: &mut Plan) {
+    fn write_to(&self, plan: &mut Plan) {
         match &self.status {
             None => drop(plan.eks.without_addons.insert(self.name.clone())),
             Some(status) => {
@@ -103,7 +103,7 @@ impl Planned for Addon {
         }
     }
 
-    fn out_of_plan(&self, plan: &mut Plan) {
+    fn take_from(&self, plan: &mut Plan) {
         plan.eks.without_addons.remove(&self.name);
         plan.holdings.addons.remove(&self.name);
     }
