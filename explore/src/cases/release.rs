@@ -35,6 +35,12 @@ pub(super) fn cases() -> Vec<Case> {
             runs: vec![compute(ready(true))],
         },
         Case {
+            name: "definitions-missing-and-a-failed-release",
+            summary: "A failed release without its definitions: their chart first, then the repair",
+            scene: left(Leftover::of(Status::Failed)),
+            runs: vec![compute(ready(true)).with([Fault::DefinitionsMissing.throughout()])],
+        },
+        Case {
             name: "failed-release-beyond-repair",
             summary: "A failed release whose controller never becomes Ready: Helm's ten minutes run out",
             scene: left(Leftover { revision: 2, ..Leftover::of(Status::Failed) }),

@@ -36,6 +36,12 @@ pub(super) fn cases() -> Vec<Case> {
             runs: vec![core(Expected::all_done(true)), core(Expected::all_done(false))],
         },
         Case {
+            name: "stack-installed",
+            summary: "Two releases are installed in their order",
+            scene: karpenter(),
+            runs: vec![core(Expected::all_done(true))],
+        },
+        Case {
             name: "stack-without-karpenter",
             summary: "There is no Karpenter: the stack is not begun",
             scene: Scene::default(),

@@ -119,7 +119,7 @@ impl<'a, 'r> Stack<'a, 'r> {
             vec![error.blocker(&helm.chart)]
         })?;
         let namespace = &self.settings.namespace;
-        let mut owned = workloads::of_manifest(&manifest, namespace).map_err(|error| {
+        let manifest = workloads::of_manifest(&manifest, namespace).map_err(|error| {
             let name = &self.settings.name;
             vec![
                 Blocker::new(
@@ -130,6 +130,8 @@ impl<'a, 'r> Stack<'a, 'r> {
                 .commands([format!("helm get manifest {name} --namespace {namespace}")]),
             ]
         })?;
+        self.evidence.version = manifest.version;
+        let mut owned = manifest.owned;
         for workload in &self.settings.workloads {
             let Some(kind) = workloads::kind(&workload.kind).filter(|kind| *kind != Kind::Webhook) else {
                 return Err(vec![Blocker::new(

@@ -72,11 +72,20 @@ pub(super) fn kind(word: &str) -> Option<Kind> {
     })
 }
 
-/// The workloads of a manifest, in an order in which one builds on another.
+/// What a manifest says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Manifest {
+    /// The workloads, in an order in which one builds on another.
+    pub(super) owned: Vec<Owned>,
+    /// Version of the chart, from the label that every chart made with Helm's own helper carries.
+    pub(super) version: Option<String>,
+}
+
+/// Reads a manifest.
 ///
 /// # Errors
 /// When it is no YAML.
-pub(super) fn of_manifest(manifest: &str, release_namespace: &str) -> Result<Vec<Owned>, String> {
+pub(super) fn of_manifest(manifest: &str, release_namespace: &str) -> Result<Manifest, String> {
     let documents: Vec<Value> =
         serde_saphyr::from_multiple(manifest).map_err(|error| error.to_string().trim().to_owned())?;
     let mut found = Vec::new();
@@ -86,7 +95,19 @@ pub(super) fn of_manifest(manifest: &str, release_namespace: &str) -> Result<Vec
         found.extend(objects.into_iter().flat_map(|object| of_object(object, release_namespace)));
     }
     found.sort_by_key(|owned| owned.kind);
-    Ok(found)
+    let charts = documents.iter().filter_map(|it| it["metadata"]["labels"]["helm.sh/chart"].as_str());
+    let version = charts.filter_map(chart_version).next();
+    Ok(Manifest { owned: found, version })
+}
+
+/// The version in `name-1.2.3`; a name may have dashes and digits of its own.
+fn chart_version(chart: &str) -> Option<String> {
+    let at = chart.match_indices('-').map(|(at, _)| at + 1);
+    let mut versions = at.map(|at| &chart[at..]).filter(|rest| {
+        let major = rest.split('.').next().unwrap_or("");
+        rest.contains('.') && !major.is_empty() && major.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    versions.next().map(str::to_owned)
 }
 
 /// The workloads that one object makes: one, or for a webhook configuration one for each Service.

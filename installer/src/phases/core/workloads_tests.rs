@@ -46,7 +46,7 @@ webhooks:
   - clientConfig: { service: { namespace: shop, name: guard } }
   - clientConfig: { url: "https://example.com" }
 "#;
-    let found = of_manifest(manifest, "shop").unwrap();
+    let found = of_manifest(manifest, "shop").unwrap().owned;
     let described: Vec<String> = found.iter().map(Owned::described).collect();
     assert_eq!(
         described,
@@ -59,7 +59,20 @@ webhooks:
 #[test]
 fn a_manifest_that_is_no_yaml_is_an_error_and_not_an_empty_one() {
     assert!(of_manifest("kind: [", "shop").is_err());
-    assert_eq!(of_manifest("", "shop").unwrap(), []);
+    assert_eq!(of_manifest("", "shop").unwrap(), Manifest::default());
+}
+
+#[test]
+fn the_charts_version_is_read_from_its_label() {
+    for (chart, version) in [
+        ("web-2.1.0", Some("2.1.0")),
+        ("kube-prometheus-stack-2-9.8.7-rc.1", Some("9.8.7-rc.1")),
+        ("web", None),
+    ] {
+        assert_eq!(chart_version(chart).as_deref(), version, "{chart}");
+    }
+    let manifest = "kind: ConfigMap\nmetadata: { name: x, labels: { helm.sh/chart: web-2.1.0 } }\n";
+    assert_eq!(of_manifest(manifest, "shop").unwrap().version.as_deref(), Some("2.1.0"));
 }
 
 #[test]
