@@ -58,7 +58,7 @@ fn the_rest_of_the_command_line_is_the_right_installers() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_defect_is_at_work_in_a_process_of_its_own() {
     drop(rustls::crypto::ring::default_provider().install_default());
-    let cluster = Cluster::start(Config::default()).await.unwrap();
+    let cluster = Cluster::start(Config { kubernetes: 34, ..Config::default() }).await.unwrap();
     let server = cluster.serve(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
     let kubeconfig = dir.path().join("kubeconfig");

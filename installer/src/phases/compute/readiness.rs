@@ -214,7 +214,7 @@ impl Compute<'_, '_> {
                 .watch_controller(lacking, |state| (*state != ControllerState::Ready).then(|| state.clone()))
                 .await?;
             if state == ControllerState::Ready {
-                let pods = self.pods().await?;
+                // Ready all the while: its pods are those of before.
                 self.report(&pods).await;
                 return Ok(ControllerState::Ready);
             }
@@ -350,7 +350,11 @@ fn chart_version(deployment: &Deployment) -> Option<String> {
     chart.map(|(_, version)| version.to_owned()).or_else(|| labels.get("app.kubernetes.io/version").cloned())
 }
 
-/// How long every pod has been Ready. Pods that are going away do not count; none at all is no time.
+/// What the API cuts off its times: they are whole seconds.
+const CUT_OFF: Duration = Duration::from_secs(1);
+
+/// How long every pod has been Ready, at the least. Pods that are going away do not count; none at all is
+/// no time.
 pub(crate) fn ready_for(pods: &[Pod], now: Timestamp) -> Duration {
     let living = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
     living
@@ -362,13 +366,27 @@ pub(crate) fn ready_for(pods: &[Pod], now: Timestamp) -> Duration {
         .max()
         .map_or(Duration::ZERO, |since| {
             let lasted = now.duration_since(since).max(SignedDuration::ZERO);
-            Duration::try_from(lasted).unwrap_or(Duration::ZERO)
+            Duration::try_from(lasted).unwrap_or(Duration::ZERO).saturating_sub(CUT_OFF)
         })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pod_that_became_ready_within_this_second_has_been_so_for_no_time() {
+        let pod = |since: &str| -> Pod {
+            serde_json::from_value(serde_json::json!({
+                "status": { "conditions": [{ "type": "Ready", "status": "True", "lastTransitionTime": since }] },
+            }))
+            .unwrap_or_default()
+        };
+        let now: Timestamp = "2026-01-02T03:04:05.9Z".parse().unwrap_or_default();
+        assert_eq!(ready_for(&[pod("2026-01-02T03:04:05Z")], now), Duration::ZERO);
+        assert_eq!(ready_for(&[pod("2026-01-02T03:04:03Z")], now), Duration::from_millis(1900));
+        assert_eq!(ready_for(&[], now), Duration::ZERO);
+    }
 
     fn controller(generation: i64, observed: i64, counts: [u32; 4]) -> Controller {
         let [desired, replicas, updated, available] = counts;

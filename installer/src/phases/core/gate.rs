@@ -193,21 +193,25 @@ impl<'a, 'r> Stack<'a, 'r> {
     async fn await_ready(&mut self, owned: &[Owned], limit: Duration) -> Result<Vec<Judged>, ReadError> {
         let clock = self.run.ctx.clock.clone();
         let end = clock.elapsed() + limit;
+        let mut before = None;
         loop {
             let judged = self.look(owned).await?;
             let remaining = end.saturating_sub(clock.elapsed());
             let failed = judged.iter().any(|(_, state)| matches!(state, State::Failed(_)));
             let Some((waiting, _)) = judged.iter().find(|(_, state)| !state.is_ready()) else {
-                let lacking = self.lacking_span(owned).await?;
-                if lacking.is_zero() || remaining.is_zero() {
+                let (lacking, lives) = self.stability(owned).await?;
+                // What was Ready before the span and is the same life after it has been Ready throughout.
+                let lasted = before.as_ref() == Some(&lives);
+                if lasted || lacking.is_zero() || remaining.is_zero() {
                     return Ok(judged);
                 }
-                // Ready: for how long is seen by looking again after what is left of the span.
+                before = Some(lives);
                 if self.run.sleep(lacking.min(remaining)).await.is_err() {
                     return Ok(judged);
                 }
                 continue;
             };
+            before = None;
             if failed || remaining.is_zero() {
                 return Ok(judged);
             }
@@ -215,17 +219,20 @@ impl<'a, 'r> Stack<'a, 'r> {
         }
     }
 
-    /// How much longer the pods must be Ready without a break.
-    async fn lacking_span(&self, owned: &[Owned]) -> Result<Duration, ReadError> {
+    /// How much longer the pods must be Ready without a break, and each pod's present life: its uid, its
+    /// containers' restarts, and since when it is Ready.
+    async fn stability(&self, owned: &[Owned]) -> Result<(Duration, Vec<Life>), ReadError> {
         let span = self.run.settings.limits.stable_span;
-        let mut lacking = Duration::ZERO;
+        let (mut lacking, mut lives) = (Duration::ZERO, Vec::new());
         let lasting =
             |one: &&Owned| matches!(one.kind, Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet);
         for one in owned.iter().filter(lasting).filter(|one| !one.none_wanted) {
             let (_, pods) = self.pods(one).await?;
-            lacking = lacking.max(span.saturating_sub(ready_for(&pods, self.run.ctx.clock.now())));
+            lacking = lacking.max(span.saturating_sub(ready_for(&pods, self.run.now())));
+            lives.extend(pods.iter().map(life));
         }
-        Ok(lacking)
+        lives.sort();
+        Ok((lacking, lives))
     }
 
     /// The pods of a workload, and the selector that finds them.
@@ -341,6 +348,23 @@ impl<'a, 'r> Stack<'a, 'r> {
         let words: Vec<String> = said.split_off(from).into_iter().map(|(_, text)| text).collect();
         (!words.is_empty()).then(|| format!("{}: {}", owned.described(), words.join("; ")))
     }
+}
+
+/// A pod's uid, its containers' restarts, and since when it is Ready.
+type Life = (String, i32, Option<String>);
+
+fn life(pod: &Pod) -> Life {
+    let status = pod.status.as_ref();
+    let restarts = status.and_then(|it| it.container_statuses.as_ref()).into_iter().flatten();
+    let ready = status
+        .and_then(|it| it.conditions.as_ref())
+        .and_then(|all| all.iter().find(|it| it.type_ == "Ready" && it.status == "True"))
+        .and_then(|it| it.last_transition_time.as_ref());
+    (
+        pod.metadata.uid.clone().unwrap_or_default(),
+        restarts.map(|container| container.restart_count).sum(),
+        ready.map(|time| time.0.to_string()),
+    )
 }
 
 /// The claims of pods that have no node: one that is not bound keeps them from having one.
