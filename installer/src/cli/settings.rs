@@ -91,7 +91,9 @@ fn karpenter(
         release: default.release,
     };
     if let Some(wanted) = config::chart_version_rule(&karpenter.version) {
-        return Err(format!("EKS_INSTALLER_KARPENTER_VERSION {:?}: {wanted}", karpenter.version));
+        let bare = karpenter.version.trim_start_matches('v');
+        let written = if bare == karpenter.version { String::new() } else { format!(": write {bare}") };
+        return Err(format!("EKS_INSTALLER_KARPENTER_VERSION {:?}: {wanted}{written}", karpenter.version));
     }
     if let Some(value) = karpenter.set.iter().find(|value| !value.contains('=')) {
         return Err(format!("--set {value:?}: write name=value"));
