@@ -206,6 +206,10 @@ struct Tools {
 impl ToolRunner for Tools {
     fn run(&self, call: ToolCall) -> BoxFuture<'_, Result<ToolOutput, ToolError>> {
         Box::pin(async move {
+            // Without an AWS CLI the kubeconfig's context has to do for the right cluster.
+            if call.program == "aws" {
+                return Err(ToolError::NotFound { program: call.program });
+            }
             assert_eq!(call.program, "helm", "the compute phase needs no other tool");
             self.calls.lock().unwrap().push(call.args.join(" "));
             if let Some((commands, times, words)) = self.fails.lock().unwrap().as_mut()
