@@ -5,6 +5,7 @@
 //! the tool calls that the interposers saw, and the state of the cluster.
 
 pub mod backend;
+pub mod bench;
 pub mod duration;
 pub mod event;
 pub mod expect;

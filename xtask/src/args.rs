@@ -97,7 +97,10 @@ Examples:
     #[command(after_help = "\
 Examples:
   cargo xtask bench
-  cargo xtask bench --runs 21")]
+  cargo xtask bench start scenario --runs 21
+  cargo xtask bench --cold --format json > figures.json
+
+A goal that is missed shows as ✗ and does not change the exit code: figures depend on the machine.")]
     Bench(BenchArgs),
 }
 
@@ -271,10 +274,33 @@ pub(crate) struct TestArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct BenchArgs {
+    /// What to measure; everything when not given.
+    #[arg(value_enum, value_name = "AREA")]
+    pub(crate) areas: Vec<Area>,
     /// How often each figure is measured.
     #[arg(long, value_name = "N", default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) runs: u16,
-    /// Also measure the cold build up to the first verdict, in a temporary folder.
+    /// Also measure, once, the cold build up to the first verdict, in a temporary folder.
     #[arg(long)]
     pub(crate) cold: bool,
+    /// How the figures are written.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub(crate) format: Format,
+}
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Area {
+    /// The embedded cluster from nothing to its first answer.
+    Start,
+    /// One scenario, with and without its control.
+    Scenario,
+    /// A run of the installer that has nothing to do.
+    NoOp,
+    /// List, watch and write through HTTPS.
+    Throughput,
+    /// 5,000 nodes and 50,000 pods; measured once.
+    Scale,
+    /// The whole catalogue; measured at most three times.
+    Matrix,
 }

@@ -406,6 +406,8 @@ impl Stage<'_> {
         std::fs::create_dir_all(&folder).map_err(|error| {
             Trouble::Infrastructure(format!("failed to make {}: {error}", folder.display()))
         })?;
+        let how = json!({ "ending": run.ending, "elapsedMs": run.elapsed.as_secs_f64() * 1000.0 });
+        write(&folder.join("run.json"), &format!("{how}\n"))?;
         write(&folder.join("stdout"), &run.stdout.text)?;
         write(&folder.join("stderr"), &run.stderr.text)?;
         write(&folder.join("requests.ndjson"), &lines(run.requests.iter().map(|it| json!(it)).collect()))?;

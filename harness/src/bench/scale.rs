@@ -1,0 +1,91 @@
+//! What a large cluster costs: memory, and lists of it.
+
+use std::time::Instant;
+
+use kube::api::ListParams;
+use kubesim::Config;
+use kubesim::kubelet::NodeShape;
+use kubesim::store::GroupResource;
+use serde_json::{Value, json};
+
+use super::figure::{Figure, Unit};
+use super::room::{BenchError, Room, core, resident};
+
+/// Nodes of the cluster.
+const NODES: u32 = 5_000;
+
+/// Pods on each of them, besides those that its DaemonSets put there.
+const PODS: u32 = 8;
+
+/// A Node for each number, all ready, and a running pod on each as DaemonSets and workloads leave them.
+fn pod(number: u32, node: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": format!("load-{number}"), "namespace": "default", "labels": { "app": "load" } },
+        "spec": {
+            "nodeName": node,
+            "containers": [{ "name": "main", "image": "registry.k8s.io/pause:3.10",
+                             "resources": { "requests": { "cpu": "10m", "memory": "16Mi" } } }],
+        },
+        "status": { "phase": "Pending" },
+    })
+}
+
+/// Fills a cluster with 5,000 nodes and, with the pods of their DaemonSets, 50,000 pods, once.
+///
+/// # Errors
+/// The cluster does not start, or a request fails.
+pub async fn scale() -> Result<Vec<Figure>, BenchError> {
+    let mut filled = Figure::new("5,000 nodes and 50,000 pods: until all run", Unit::Seconds);
+    let mut memory = Figure::new("5,000 nodes and 50,000 pods: memory", Unit::Megabytes);
+    let mut pods =
+        Figure::new("5,000 nodes and 50,000 pods: list of all pods in pages of 500", Unit::Seconds);
+    let mut one = Figure::new("5,000 nodes and 50,000 pods: list of one node's pods", Unit::Milliseconds);
+    let before = resident();
+    let began = Instant::now();
+    let region = Config::default().identity.region;
+    let nodes: Vec<NodeShape> = (0..NODES).map(|number| NodeShape::numbered(number, &region)).collect();
+    let names: Vec<String> = nodes.iter().map(|node| node.name.clone()).collect();
+    let room = Room::start(Config { nodes, ..Config::default() }).await?;
+    let resource = GroupResource::new("", "pods");
+    for number in 0..NODES * PODS {
+        let node = names.get(number as usize % names.len()).map_or("", String::as_str);
+        let made = room.cluster.store().create(&resource, pod(number, node));
+        made.map_err(|status| BenchError::new("fill the cluster", status.message))?;
+    }
+    room.cluster.settled().await;
+    filled.took(began.elapsed());
+    if let (Some(before), Some(after)) = (before, resident()) {
+        memory.samples.push(after - before);
+    }
+    let client = room.client().await?;
+    let api = core(client, "Pod", None);
+    let failed = |error: kube::Error| BenchError::new("list pods", error);
+
+    let began = Instant::now();
+    let (mut page, mut seen, mut running) = (ListParams::default().limit(500), 0, 0);
+    loop {
+        let part = api.list(&page).await.map_err(failed)?;
+        seen += part.items.len();
+        running += part.items.iter().filter(|pod| pod.data["status"]["phase"] == "Running").count();
+        match part.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => page = page.continue_token(&token),
+            None => break,
+        }
+    }
+    pods.took(began.elapsed());
+    if running < (NODES * PODS) as usize {
+        return Err(BenchError::new("fill the cluster", format!("{running} of {seen} pods run")));
+    }
+    let mut total = Figure::new("5,000 nodes and 50,000 pods: pods in all", Unit::Count);
+    total.samples.push(f64::from(u32::try_from(seen).unwrap_or(u32::MAX)));
+
+    for name in names.iter().take(9) {
+        let began = Instant::now();
+        let of_node = ListParams::default().fields(&format!("spec.nodeName={name}"));
+        api.list(&of_node).await.map_err(failed)?;
+        one.took(began.elapsed());
+    }
+    room.down().await;
+    Ok(vec![total, filled, memory, pods, one])
+}
