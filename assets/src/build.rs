@@ -28,7 +28,7 @@ pub(crate) fn build(
 ) -> Result<PathBuf, Error> {
     let began = Instant::now();
     let go = go::find(places, pin, tool)?;
-    tell(Progress::Building { tool, version: pin.version });
+    tell(Progress::Building { tool, version: tool.version_in(pin) });
     let own = |source: io::Error| match source.kind() {
         io::ErrorKind::StorageFull => Error::DiskFull { tool, said: source.to_string() },
         _ => Error::Cache { what: format!("write {}", tool.name()), source },
@@ -80,8 +80,9 @@ pub(crate) fn build(
     }
     let wrong = |why| Error::Wrong { tool, why };
     let version = probe::version(tool, &draft).map_err(wrong)?;
-    if tool != Tool::Etcd && version != pin.version {
-        return Err(wrong(Unusable::OtherVersion { has: version, wanted: pin.version.to_owned() }));
+    let wanted = tool.version_in(pin);
+    if version != wanted {
+        return Err(wrong(Unusable::OtherVersion { has: version, wanted: wanted.to_owned() }));
     }
     let path = workshop.publish(tool, &draft).map_err(own)?;
     tell(Progress::Built { tool, elapsed: began.elapsed() });

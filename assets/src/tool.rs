@@ -86,6 +86,14 @@ impl Tool {
         }
     }
 
+    /// The version that a pin gives it, as `v1.37.2`. etcd's own is the one that Kubernetes was tested with.
+    pub(crate) fn version_in(self, pin: &Pin) -> &'static str {
+        match self {
+            Self::Etcd => pin.requires("go.etcd.io/etcd/server/v3").unwrap_or(pin.version),
+            _ => pin.version,
+        }
+    }
+
     /// The Go package of its unmodified main.
     pub(crate) fn package(self) -> &'static str {
         match self {
@@ -114,13 +122,11 @@ impl Tool {
             Self::Helm3 | Self::Helm4 => {
                 let helm = if self == Self::Helm3 { "helm.sh/helm/v3" } else { "helm.sh/helm/v4" };
                 set(format!("{helm}/internal/version.version"), version);
-                // Helm's idea of a cluster that it cannot ask is the Kubernetes that its client was made for.
-                if let Some(client) = pin.requires("k8s.io/client-go").and_then(Minor::of) {
-                    let packages: &[&str] = match self {
-                        Self::Helm3 => &["pkg/lint/rules", "pkg/chartutil"],
-                        _ => &["pkg/chart/v2/lint/rules", "pkg/internal/v3/lint/rules", "pkg/chart/common"],
-                    };
-                    for package in packages {
+                // Helm 3's idea of a cluster that it cannot ask is the Kubernetes that its client was made for. Helm 4
+                // reads that from what it was built of.
+                let client = pin.requires("k8s.io/client-go").and_then(Minor::of);
+                if let Some(client) = client.filter(|_| self == Self::Helm3) {
+                    for package in ["pkg/lint/rules", "pkg/chartutil"] {
                         set(format!("{helm}/{package}.k8sVersionMajor"), "1");
                         set(format!("{helm}/{package}.k8sVersionMinor"), &client.minor().to_string());
                     }
