@@ -109,13 +109,13 @@ fn two_scenarios_of_one_name_are_refused_with_both_files() {
 #[case::missing(
     "/no/such/installer {args}",
     96,
-    "failed to find the installer /no/such/installer",
+    "failed to find the installer /no/such/installer: there is no such file",
     "give the path"
 )]
 #[case::not_on_the_path(
     "no-such-installer",
     96,
-    "failed to find the installer no-such-installer",
+    "failed to find the installer no-such-installer: no folder of PATH has it",
     "put it on PATH"
 )]
 #[case::not_executable("FILE", 96, "it is not executable", "chmod +x")]

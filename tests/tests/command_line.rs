@@ -90,6 +90,23 @@ fn a_unique_prefix_is_a_name() {
     sandbox.assert_nothing_left();
 }
 
+#[test]
+fn a_folder_is_every_scenario_below_it() {
+    let sandbox = Sandbox::new();
+    let kept = std::fs::read_to_string(workspace::root().join("scenarios/platform/no-nodes.yaml")).unwrap();
+    sandbox.file("mine/b/one.yaml", kept.replace("name: no-nodes", "name: zero"));
+    sandbox.file("mine/a/two.yaml", kept.replace("name: no-nodes", "name: none-at-all"));
+    let folder = sandbox.text("files/mine");
+    let report = report(&sandbox.output(&["scenario", &folder, "--format", "json"]));
+    assert_eq!(each(&report, "name"), ["none-at-all", "zero"]);
+    assert_eq!(each(&report, "verdict"), ["passed", "passed"]);
+    sandbox.assert_nothing_left();
+
+    std::fs::create_dir(sandbox.path("empty")).unwrap();
+    let empty = sandbox.xtask(&["scenario", &sandbox.text("empty")]).assert();
+    empty.code(4).stderr(contains("there is no scenario there"));
+}
+
 #[rstest]
 #[case::a_prefix_of_two(
     "scenario api-un",
@@ -342,7 +359,7 @@ fn the_reports_stand_in_the_output_folder_and_agree_with_each_other() {
     assert_eq!(finished, 2, "the events of one run");
     for name in names {
         let recorded = sandbox::names(&sandbox.path("out/recordings").join(&name).join("main/run-1"));
-        assert_eq!(recorded, ["calls.ndjson", "requests.ndjson", "stderr", "stdout"], "{name}");
+        assert_eq!(recorded, ["calls.ndjson", "requests.ndjson", "run.json", "stderr", "stdout"], "{name}");
     }
     sandbox.assert_nothing_left();
 }

@@ -43,6 +43,7 @@ pub(crate) enum Command {
 Examples:
   cargo xtask scenario no-nodes                      the built-in installer, on the embedded cluster
   cargo xtask scenario failed --retain               a unique prefix; keep what was recorded
+  cargo xtask scenario ./mine/                       every scenario below a folder of your own
   cargo xtask scenario --tag seed --format json      for a pipe
   cargo xtask scenario no-nodes --installer './install.sh {args}'")]
     Scenario(ScenarioArgs),
@@ -106,7 +107,7 @@ A goal that is missed shows as ✗ and does not change the exit code: figures de
 
 #[derive(Args, Debug)]
 pub(crate) struct ScenarioArgs {
-    /// Names, unique prefixes, or paths of scenario files.
+    /// Names, unique prefixes, or paths of scenario files and of folders of them.
     #[arg(value_name = "NAME|PATH")]
     pub(crate) names: Vec<String>,
     #[command(flatten)]

@@ -61,8 +61,14 @@ fn select(names: &[String], args: &RunArgs) -> Result<Vec<Found>, Failure> {
         }
     }
     if selected.is_empty() {
-        return Err(Failure::new(ExitCode::NothingSelected, "no scenario has all of these tags")
-            .hint("cargo xtask list shows the tags of each"));
+        let what = if args.tag.is_empty() {
+            "there is no scenario there"
+        } else {
+            "no scenario has all of these tags"
+        };
+        return Err(
+            Failure::new(ExitCode::NothingSelected, what).hint("cargo xtask list shows the tags of each")
+        );
     }
     Ok(selected)
 }

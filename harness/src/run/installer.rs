@@ -130,9 +130,11 @@ fn find(program: &str) -> Result<PathBuf, InstallerError> {
     if program.contains('/') && path.is_file() && which::which(path).is_err() {
         return Err(InstallerError::NotExecutable(path.to_owned()));
     }
-    which::which(program)
-        .and_then(|found| found.canonicalize().map_err(|_| which::Error::CannotFindBinaryPath))
-        .map_err(|error| InstallerError::Missing { program: program.to_owned(), reason: error.to_string() })
+    let found = which::which(program).ok().and_then(|found| found.canonicalize().ok());
+    found.ok_or_else(|| {
+        let reason = if program.contains('/') { "there is no such file" } else { "no folder of PATH has it" };
+        InstallerError::Missing { program: program.to_owned(), reason: reason.to_owned() }
+    })
 }
 
 #[cfg(test)]

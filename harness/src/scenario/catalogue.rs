@@ -132,8 +132,8 @@ impl Catalogue {
         Ok(Self { scenarios })
     }
 
-    /// The scenarios of these names, unique prefixes or paths, and of these tags; all without either. They
-    /// come in the catalogue's order, files that are not in it last.
+    /// The scenarios of these names, unique prefixes or paths of files and folders, and of these tags; all
+    /// without either. They come in the catalogue's order, files that are not in it last.
     ///
     /// # Errors
     /// A name or a tag that nothing has; a prefix of several names; a file that is no scenario.
@@ -142,7 +142,7 @@ impl Catalogue {
         let mut files = Vec::new();
         for name in wanted {
             if name.contains('/') || name.ends_with(".yaml") || name.ends_with(".yml") {
-                files.push(found(PathBuf::from(name))?);
+                files.extend(below(Path::new(name))?);
             } else {
                 chosen.push(self.index_of(name)?);
             }
@@ -207,6 +207,15 @@ impl Catalogue {
             help: format!("{near}the tags are {}; the areas are {}", tags.join(", "), areas.join(", ")),
         }
     }
+}
+
+/// The scenario of a file, or those of every file below a folder.
+fn below(path: &Path) -> Result<Vec<Found>, CatalogueError> {
+    if !path.is_dir() {
+        return Ok(vec![found(path.to_owned())?]);
+    }
+    let read = Catalogue::read(path)?.scenarios;
+    Ok(read.into_iter().map(|it| Found { catalogued: false, ..it }).collect())
 }
 
 fn same_file(a: &Path, b: &Path) -> bool {
