@@ -103,6 +103,15 @@ Examples:
 
 A goal that is missed shows as ✗ and does not change the exit code: figures depend on the machine.")]
     Bench(BenchArgs),
+    /// Compare the embedded cluster with a real API server, request by request.
+    #[command(after_help = "\
+The reference is changed at will: never name a cluster that somebody needs.
+
+Examples:
+  cargo xtask conform --reference ./kubeconfig
+  cargo xtask conform --reference ./kubeconfig --seed 7 --sequences 500
+  cargo xtask conform --reference ./kubeconfig --replay target/conform/1-1.json")]
+    Conform(ConformArgs),
 }
 
 #[derive(Args, Debug)]
@@ -304,4 +313,20 @@ pub(crate) enum Area {
     Scale,
     /// The whole catalogue; measured at most three times.
     Matrix,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ConformArgs {
+    /// Kubeconfig of the API server to compare with.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) reference: PathBuf,
+    /// Decides every request.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// How many sequences of requests.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub(crate) sequences: u32,
+    /// Play one kept sequence again instead.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) replay: Option<PathBuf>,
 }

@@ -5,6 +5,7 @@ mod assets;
 mod bench;
 mod build;
 mod cluster;
+mod conform;
 mod failure;
 mod interrupt;
 mod list;
@@ -42,5 +43,6 @@ fn run(command: Command) -> Result<harness::verdict::ExitCode, Failure> {
         Command::Schema(args) => schema::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Conform(args) => conform::run(&args),
     }
 }

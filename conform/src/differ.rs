@@ -1,0 +1,234 @@
+//! The comparison itself: sequences to both sides, differences told apart, new ones shrunk and kept.
+
+use std::path::PathBuf;
+
+use proptest::strategy::{Strategy as _, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use serde_json::{Value, json};
+
+use crate::compare::{Difference, differences};
+use crate::generate::sequence;
+use crate::known::List;
+use crate::operation::{Answer, Operation};
+use crate::report::{Divergence, Report};
+use crate::side::Side;
+use crate::{Error, normal, replay};
+
+/// How a comparison is to be made.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Decides every sequence.
+    pub seed: u64,
+    /// How many sequences.
+    pub sequences: u32,
+    /// The longest of them, beside the request that begins it.
+    pub longest: usize,
+    /// Where new divergences are kept; nowhere when `None`.
+    pub keep: Option<PathBuf>,
+    /// How many steps of shrinking a new divergence is worth.
+    pub shrinking: u32,
+    /// How many new divergences are shrunk and told; the others are counted only.
+    pub most: usize,
+    /// A divergence to plant, to see that it is found.
+    pub planted: Option<Planted>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { seed: 1, sequences: 100, longest: 8, keep: None, shrinking: 40, most: 20, planted: None }
+    }
+}
+
+/// A lie told of the embedded cluster's answers, which a comparison must find.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planted {
+    /// Area whose answers are changed.
+    pub area: String,
+    /// Pointer into the answer's document.
+    pub pointer: String,
+}
+
+impl Planted {
+    fn change(&self, operation: &Operation, document: &mut Value) {
+        if operation.area == self.area
+            && let Some(place) = document.pointer_mut(&self.pointer)
+        {
+            *place = json!("planted");
+        }
+    }
+}
+
+/// Two sides, and what has been asked of them so far.
+struct Pair<'a> {
+    embedded: &'a Side,
+    reference: &'a Side,
+    known: &'a List,
+    planted: Option<&'a Planted>,
+    seed: u64,
+    namespaces: u64,
+}
+
+/// How two answers to one request differ.
+struct Compared {
+    new: Vec<Difference>,
+    known: Vec<usize>,
+}
+
+impl Pair<'_> {
+    /// Sends a sequence to both, each in a new namespace of the same name.
+    async fn ask(&mut self, sequence: &[Operation]) -> Result<Vec<Compared>, Error> {
+        self.namespaces += 1;
+        let namespace = format!("conform-{}-{}", self.seed, self.namespaces);
+        let (ours, theirs) = futures::join!(
+            answers(self.embedded, sequence, &namespace),
+            answers(self.reference, sequence, &namespace)
+        );
+        let (ours, theirs) = (ours?, theirs?);
+        let pairs = sequence.iter().zip(ours.iter().zip(&theirs));
+        Ok(pairs.map(|(operation, (ours, theirs))| self.compare(operation, ours, theirs)).collect())
+    }
+
+    fn compare(&self, operation: &Operation, ours: &Answer, theirs: &Answer) -> Compared {
+        let mut ours = normal::document(ours.document());
+        if let Some(planted) = self.planted {
+            planted.change(operation, &mut ours);
+        }
+        let theirs = normal::document(theirs.document());
+        let mut compared = Compared { new: Vec::new(), known: Vec::new() };
+        for difference in differences(&ours, &theirs) {
+            match self.known.find(&operation.area, &operation.path, &difference) {
+                Some(entry) => compared.known.push(entry),
+                None => compared.new.push(difference),
+            }
+        }
+        compared
+    }
+}
+
+async fn answers(side: &Side, sequence: &[Operation], namespace: &str) -> Result<Vec<Answer>, Error> {
+    side.make_namespace(namespace).await?;
+    let mut answers = Vec::new();
+    for operation in sequence {
+        answers.push(side.ask(operation, namespace).await?);
+    }
+    side.drop_namespace(namespace).await?;
+    Ok(answers)
+}
+
+/// Compares generated sequences.
+///
+/// # Errors
+/// When one of the sides does not answer, or a divergence cannot be kept.
+pub async fn run(
+    options: &Options,
+    embedded: &Side,
+    reference: &Side,
+    known: &List,
+) -> Result<Report, Error> {
+    let version = reference.get("/version").await?;
+    let mut report = Report {
+        reference: version["gitVersion"].as_str().unwrap_or("unknown").to_owned(),
+        seed: options.seed,
+        met: vec![0; known.entries().len()],
+        ..Report::default()
+    };
+    let mut seed = [0; 32];
+    seed[..8].copy_from_slice(&options.seed.to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
+    let mut runner = TestRunner::new_with_rng(Config { failure_persistence: None, ..Config::default() }, rng);
+    let strategy = sequence(options.longest);
+    let planted = options.planted.as_ref();
+    let mut pair = Pair { embedded, reference, known, planted, seed: options.seed, namespaces: 0 };
+    let mut told: Vec<(String, String)> = Vec::new();
+    for _ in 0..options.sequences {
+        let Ok(mut tree) = strategy.new_tree(&mut runner) else { continue };
+        let operations = tree.current();
+        let compared = pair.ask(&operations).await?;
+        let mut first = None;
+        for (operation, compared) in operations.iter().zip(&compared) {
+            report.count(&operation.area, !compared.known.is_empty(), !compared.new.is_empty());
+            for entry in &compared.known {
+                report.met[*entry] += 1;
+            }
+            for difference in &compared.new {
+                let place = (operation.area.clone(), difference.pointer.clone());
+                if first.is_none() && !told.contains(&place) {
+                    first = Some(place);
+                }
+            }
+        }
+        let Some(place) = first.filter(|_| told.len() < options.most) else { continue };
+        told.push(place.clone());
+        if let Some(mut divergence) = shrink(&mut pair, &mut tree, &place, options.shrinking).await? {
+            if let Some(folder) = &options.keep {
+                let name = format!("{}-{}", options.seed, report.divergences.len() + 1);
+                divergence.file = Some(replay::keep(folder, &name, &divergence.sequence)?);
+            }
+            report.divergences.push(divergence);
+        }
+    }
+    Ok(report)
+}
+
+/// The shortest sequence found that still differs at this place.
+async fn shrink(
+    pair: &mut Pair<'_>,
+    tree: &mut impl ValueTree<Value = Vec<Operation>>,
+    place: &(String, String),
+    steps: u32,
+) -> Result<Option<Divergence>, Error> {
+    let mut best = shown(pair, tree.current(), place).await?;
+    let mut steps = steps;
+    let mut more = best.is_some() && tree.simplify();
+    while more && steps > 0 {
+        steps -= 1;
+        more = match shown(pair, tree.current(), place).await? {
+            Some(smaller) => {
+                best = Some(smaller);
+                tree.simplify()
+            }
+            None => tree.complicate(),
+        };
+    }
+    Ok(best)
+}
+
+/// The sequence up to the first request that differs at this place.
+async fn shown(
+    pair: &mut Pair<'_>,
+    mut sequence: Vec<Operation>,
+    (area, pointer): &(String, String),
+) -> Result<Option<Divergence>, Error> {
+    let compared = pair.ask(&sequence).await?;
+    let differs = |(operation, compared): (&Operation, &Compared)| {
+        operation.area == *area && compared.new.iter().any(|difference| difference.pointer == *pointer)
+    };
+    let Some(at) = sequence.iter().zip(&compared).position(differs) else { return Ok(None) };
+    sequence.truncate(at + 1);
+    let differences = compared.into_iter().nth(at).map(|compared| compared.new).unwrap_or_default();
+    Ok(Some(Divergence { sequence, differences, file: None }))
+}
+
+/// Plays one sequence; says what differs at each of its requests.
+///
+/// # Errors
+/// When one of the sides does not answer.
+pub async fn play(
+    sequence: &[Operation],
+    embedded: &Side,
+    reference: &Side,
+    known: &List,
+) -> Result<Report, Error> {
+    // Beside namespaces of an earlier play, which may still be on their way out.
+    let seed = u64::from(std::process::id());
+    let mut pair = Pair { embedded, reference, known, planted: None, seed, namespaces: 0 };
+    let mut report = Report { met: vec![0; known.entries().len()], ..Report::default() };
+    for (at, compared) in pair.ask(sequence).await?.into_iter().enumerate() {
+        report.count(&sequence[at].area, !compared.known.is_empty(), !compared.new.is_empty());
+        if !compared.new.is_empty() {
+            let sequence = sequence[..=at].to_vec();
+            report.divergences.push(Divergence { sequence, differences: compared.new, file: None });
+        }
+    }
+    Ok(report)
+}
