@@ -107,7 +107,11 @@ impl Store {
     /// creation times; those are the server's.
     pub(crate) fn mirror(clock: Clock) -> Self {
         let store = Self::new(clock, 0);
-        store.lock().mirror = Some(Mirror::default());
+        let mut state = store.lock();
+        state.mirror = Some(Mirror::default());
+        // Nothing has happened in it yet: whoever has read up to 0 has read everything.
+        state.revision = 0;
+        drop(state);
         store
     }
 
