@@ -6,7 +6,8 @@ use crate::context::{Context, Run};
 use crate::phases::compute::Ended;
 use crate::phases::{Phase, compute, core, foundation, storage};
 use crate::result::{
-    Blocker, Code, Evidence, Forced, Outcome, Phase1, Phase2, Phase3, RunResult, SCHEMA_VERSION, derive,
+    Blocker, Cleanup, Code, Evidence, Forced, Outcome, Phase1, Phase2, Phase3, Preflight, RunResult,
+    SCHEMA_VERSION, derive,
 };
 use crate::settings::Settings;
 use crate::stop::StopReason;
@@ -33,7 +34,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    fn phases(self) -> Vec<Phase> {
+    pub(crate) fn phases(self) -> Vec<Phase> {
         match self {
             Self::All => Phase::ALL.to_vec(),
             Self::Only(phase) => vec![phase],
@@ -77,6 +78,26 @@ pub async fn status(ctx: &Context, settings: &Settings) -> Outcome {
     })
     .await;
     close(&run, report)
+}
+
+/// The outcome of `preflight`: its checks, under the run's deadline.
+pub(crate) async fn preflighted(
+    run: &Run<'_>,
+    work: impl Future<Output = (Preflight, Vec<Blocker>)>,
+) -> Outcome {
+    let (preflight, blockers) = within_deadline(run, work).await;
+    let evidence = Evidence { preflight: Some(preflight), ..Evidence::default() };
+    close(run, Report { evidence, blockers, remaining: Some(Phase::Foundation), ..Report::default() })
+}
+
+/// The outcome of `cleanup`: what went and what was left, under the run's deadline.
+pub(crate) async fn cleaned_up(
+    run: &Run<'_>,
+    work: impl Future<Output = (Cleanup, Vec<Blocker>, Option<Phase>)>,
+) -> Outcome {
+    let (cleanup, blockers, phase) = within_deadline(run, work).await;
+    let evidence = Evidence { cleanup: Some(cleanup), ..Evidence::default() };
+    close(run, Report { phase, evidence, blockers, remaining: phase, ..Report::default() })
 }
 
 /// The outcome of a run that never began.

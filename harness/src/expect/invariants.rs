@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::{Judged, resource_key};
 use crate::event::Mismatch;
 use crate::observe::{Ending, Observation, ResultDocument, Snapshot};
+use crate::scenario::Subcommand;
 
 /// Judges one run.
 #[must_use]
@@ -68,7 +69,9 @@ fn is_ok(run: &Observation) -> bool {
 fn false_ok(run: &Observation) -> Option<String> {
     let concerned = matches!(run.phase.as_deref(), None | Some("compute" | "core"));
     let forced = run.result.value().is_some_and(|result| result["forced"].is_object());
-    if !is_ok(run) || !concerned || forced {
+    // What the other commands do well is not an installation.
+    let installs = run.command == Subcommand::Install;
+    if !is_ok(run) || !concerned || forced || !installs {
         return None;
     }
     let controllers = controllers(&run.after);
@@ -80,6 +83,10 @@ fn false_ok(run: &Observation) -> Option<String> {
 
 /// A release that was healthy before: its newest revision is deployed, its controller Ready.
 fn harmed_release(run: &Observation) -> Option<String> {
+    // A clean-up is told to take it down.
+    if run.command == Subcommand::Cleanup {
+        return None;
+    }
     let healthy: Vec<&Value> = controllers(&run.before)
         .into_iter()
         .filter(|it| unready(it).is_none())

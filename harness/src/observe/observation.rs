@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Snapshot;
+use crate::scenario::Subcommand;
 
 /// Everything that was seen of one run. Expectations are functions of this and nothing else.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub struct Observation {
     pub left_behind: Vec<String>,
     /// The phase that was asked for.
     pub phase: Option<String>,
+    /// The command that was run.
+    pub command: Subcommand,
     /// Words that must not have been printed.
     pub secrets: Vec<String>,
     /// The cluster before the scenario's first step.

@@ -336,6 +336,7 @@ impl Stage<'_> {
             requests: self.cluster.requests().len(),
             calls: self.tools.calls()?.len(),
             phase: run.phase.clone(),
+            command: run.command,
             deadline: self.timeouts.deadline.map_or(Duration::from_secs(3600), |span| span.0),
         };
         let environment = environment::of(&Situation {

@@ -5,6 +5,7 @@ use kubesim::tap::Recording;
 
 use super::subject::Ended;
 use crate::observe::{Observation, ResultDocument, Snapshot};
+use crate::scenario::Subcommand;
 
 /// What was known before the run.
 pub(super) struct Before {
@@ -12,6 +13,7 @@ pub(super) struct Before {
     pub(super) requests: usize,
     pub(super) calls: usize,
     pub(super) phase: Option<String>,
+    pub(super) command: Subcommand,
     pub(super) deadline: std::time::Duration,
 }
 
@@ -42,6 +44,7 @@ pub(super) fn observe(
         calls: after.calls.into_iter().skip(before.calls).collect(),
         left_behind: ended.left_behind,
         phase: before.phase,
+        command: before.command,
         secrets,
         origin: origin.clone(),
         before: before.snapshot,

@@ -92,6 +92,14 @@ pub enum Code {
     AwsStateUnknown,
     /// AWS refuses the credentials, or what they may do.
     AwsUnauthorized,
+    /// `preflight`: a tool is not there, or too old.
+    ToolMissing,
+    /// `preflight`: the identity may not do what an installation does.
+    PermissionDenied,
+    /// `preflight`: the chart cannot be pulled.
+    ChartUnreachable,
+    /// `cleanup`: something would not go.
+    CleanupIncomplete,
     /// `EKS_INSTALLER_DEADLINE` or `EKS_INSTALLER_PHASE_DEADLINE` passed; the cause says which.
     DeadlineExceeded,
     /// SIGINT.
@@ -155,6 +163,10 @@ impl Code {
             | Code::AssociationDrifted
             | Code::PodIdentityAgentMissing
             | Code::WrongCluster
+            | Code::ToolMissing
+            | Code::PermissionDenied
+            | Code::ChartUnreachable
+            | Code::CleanupIncomplete
             | Code::DeadlineExceeded => Class::Failure,
             Code::ClusterUnreachable
             | Code::ClusterUnauthorized

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::commands::{Cleanup, Preflight};
 use super::storage::Phase2;
 use crate::identity::Identity;
 
@@ -21,6 +22,12 @@ pub struct Evidence {
     /// The `core` phase.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase4: Option<Phase4>,
+    /// What `preflight` looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preflight: Option<Preflight>,
+    /// What `cleanup` took down and left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cleanup: Option<Cleanup>,
 }
 
 /// Evidence of the `foundation` phase.

@@ -1,6 +1,7 @@
 //! What a run says: the result document, and the exit code that goes with it.
 
 mod blocker;
+mod commands;
 mod derive;
 mod evidence;
 pub mod storage;
@@ -9,6 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use blocker::{Blocker, Class, Code};
+pub use commands::{Check, CheckVerdict, Cleanup, LeftBehind, Preflight};
 pub use derive::{Verdict, derive};
 pub use evidence::{
     Container, Controller, CoreRelease, Definitions, Eks, Evidence, Karpenter, NodeGroup, Phase1, Phase3,

@@ -231,6 +231,12 @@ const COMMANDS: &[Command] = &[
         usage: "registry login [host] [flags]",
     },
     Command {
+        name: "show chart",
+        flags: &[&[("version", None, Value)]],
+        positional: (1, 1),
+        usage: "show chart [CHART] [flags]",
+    },
+    Command {
         name: "version",
         flags: &[&[("short", None, Nothing)]],
         positional: (0, 0),

@@ -155,6 +155,12 @@ async fn command(invocation: &Invocation, world: &World, output: &mut Output) ->
             output.stdout += &read::version(line.is("short"));
             return Ok(());
         }
+        "show chart" => {
+            let (chart, said) = chart::locate(line.word(0), line.one("version"), &world.credentials)?;
+            output.stderr += &said;
+            output.stdout += &chart::yaml(&chart.metadata);
+            return Ok(());
+        }
         "registry logout" => {
             world.credentials.renew(line.word(0)).map_err(|error| Failure::said(error.to_string()))?;
             output.stderr += &format!("Removing login credentials for {}\n", line.word(0));

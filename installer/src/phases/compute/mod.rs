@@ -260,6 +260,17 @@ impl Gate for Compute<'_, '_> {
     }
 }
 
+/// Sees whether the Karpenter that is asked for runs on the cluster; the evidence takes the warnings.
+pub(crate) async fn see_version(
+    run: &Run<'_>,
+    cluster: &Cluster<'_>,
+    evidence: &mut Phase3,
+) -> Result<(), Vec<Blocker>> {
+    let nodes = Nodes::default();
+    let mut compute = Compute { run, cluster, nodes, evidence, prepared: false, replicas: Vec::new() };
+    compute.see_compatibility().await
+}
+
 /// What `status` says of the phase: everything is read, nothing is waited for, nothing is changed.
 pub async fn inspect(run: &Run<'_>, evidence: &mut Phase3) -> Result<bool, Vec<Blocker>> {
     evidence.karpenter.namespace.clone_from(&run.settings.karpenter.namespace);
