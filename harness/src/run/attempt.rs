@@ -91,7 +91,8 @@ impl From<ClusterError> for Trouble {
 
 /// What a scenario needs that a backend does not have.
 pub(super) fn unsupported(scenario: &Scenario, backend: &dyn Backend) -> Option<String> {
-    if let Some(lacking) = backend.lacks(&scenario.cluster) {
+    let shapes = [&scenario.cluster, &scenario.controlled().cluster];
+    if let Some(lacking) = shapes.into_iter().find_map(|shape| backend.lacks(shape)) {
         return Some(format!("backend {}: {lacking}", backend.name()));
     }
     let offers = backend.offers();

@@ -61,6 +61,13 @@ impl Backend for ControlPlane {
     }
 
     fn lacks(&self, shape: &ClusterShape) -> Option<String> {
+        // A cluster without the nodes that were asked for would be taken for a failure of the installer.
+        if shape.nodes != Some(0) {
+            return Some("it has no nodes yet, only a control plane".to_owned());
+        }
+        if shape.clock.is_some() {
+            return Some("it goes by this machine's clock".to_owned());
+        }
         let wanted = match minor(shape) {
             Ok(Some(minor)) => Wanted::control_plane(Some(minor)),
             Ok(None) => return None,

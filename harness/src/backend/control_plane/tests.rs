@@ -244,6 +244,18 @@ async fn the_installers_requests_pass_the_tap_under_its_own_name() {
     up.down().await.unwrap();
 }
 
+#[test]
+fn a_shape_that_it_cannot_make_is_unsupported_and_never_a_cluster_of_another_shape() {
+    let state = tempfile::tempdir().unwrap();
+    let backend = ControlPlane::new(Places::from_env(), state.path());
+    let shape = |nodes| ClusterShape { nodes, ..ClusterShape::default() };
+    assert!(backend.lacks(&shape(None)).unwrap().contains("no nodes"), "two nodes are the default");
+    assert!(backend.lacks(&shape(Some(1))).is_some());
+    assert_eq!(backend.lacks(&shape(Some(0))), None);
+    let unpinned = ClusterShape { kubernetes: Some("1.2".into()), ..shape(Some(0)) };
+    assert!(backend.lacks(&unpinned).is_some());
+}
+
 /// Ports of which the first is somebody else's, once.
 fn stolen_once() -> std::io::Result<[u16; 4]> {
     static THIEF: Mutex<Option<TcpListener>> = Mutex::new(None);
