@@ -172,13 +172,7 @@ pub(super) async fn node_group(session: &mut Session<'_>, args: &[String]) -> Re
         return Ok(());
     }
     let group = wanted(session, name)?;
-    make(session, &cluster, group, timeout).await.map_err(|error| match error {
-        Failure::Said(why) => {
-            session.log('✖', &why);
-            said(format!("failed to create nodegroups for cluster \"{cluster}\""))
-        }
-        other => other,
-    })?;
+    make_in(session, &cluster, group, timeout).await?;
     session.log('✔', &format!("created 1 managed nodegroup(s) in cluster \"{cluster}\""));
     Ok(())
 }
@@ -198,16 +192,26 @@ async fn node_groups(session: &mut Session<'_>, file: &Value, timeout: Duration)
     session.log('ℹ', &format!("{} existing nodegroup(s) ({}) will be excluded", old.len(), names.join(",")));
     let count = new.len();
     for group in new {
-        make(session, &cluster, group, timeout).await.map_err(|error| match error {
-            Failure::Said(why) => {
-                session.log('✖', &why);
-                said(format!("failed to create nodegroups for cluster \"{cluster}\""))
-            }
-            other => other,
-        })?;
+        make_in(session, &cluster, group, timeout).await?;
     }
     session.log('✔', &format!("created {count} managed nodegroup(s) in cluster \"{cluster}\""));
     Ok(())
+}
+
+/// Makes a node group in a cluster that is there; a failure is told twice, as eksctl tells it.
+async fn make_in(
+    session: &mut Session<'_>,
+    cluster: &str,
+    group: Wanted,
+    timeout: Duration,
+) -> Result<(), Failure> {
+    make(session, cluster, group, timeout).await.map_err(|error| match error {
+        Failure::Said(why) => {
+            session.log('✖', &why);
+            said(format!("failed to create nodegroups for cluster \"{cluster}\""))
+        }
+        other => other,
+    })
 }
 
 type Asked = (String, String, Option<String>, Vec<Wanted>);
