@@ -8,7 +8,7 @@ use kube::client::Body;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Cluster, Query, ReadError};
+use super::{Cluster, Listed, Query, ReadError};
 use crate::retry::{Retryable, Target};
 
 /// How a wait ended, and the objects as last seen, by `namespace/name`.
@@ -18,6 +18,8 @@ pub struct Watched<T, R> {
     pub found: Option<R>,
     /// The objects as last seen.
     pub objects: BTreeMap<String, T>,
+    /// The version at which they were so, to go on from.
+    pub resource_version: String,
 }
 
 /// Servers end watches after some minutes; asking for less than their limit keeps the end clean.
@@ -35,6 +37,26 @@ impl Cluster<'_> {
         path: &str,
         query: Query<'_>,
         limit: Duration,
+        judge: impl FnMut(&BTreeMap<String, T>) -> Option<R>,
+    ) -> Result<Watched<T, R>, ReadError>
+    where
+        T: DeserializeOwned,
+    {
+        self.watch_on(None, what, path, query, limit, judge).await
+    }
+
+    /// The same, going on from what an earlier wait on the same path and query has seen: nothing that
+    /// happened in between is missed, and nothing is listed anew.
+    ///
+    /// # Errors
+    /// When the list cannot be read, or the watch fails again and again.
+    pub async fn watch_on<T, R>(
+        &self,
+        mut earlier: Option<Watched<T, R>>,
+        what: &str,
+        path: &str,
+        query: Query<'_>,
+        limit: Duration,
         mut judge: impl FnMut(&BTreeMap<String, T>) -> Option<R>,
     ) -> Result<Watched<T, R>, ReadError>
     where
@@ -44,31 +66,33 @@ impl Cluster<'_> {
         let end = clock.elapsed() + limit;
         let mut attempts = self.run.attempts(Target::Api);
         loop {
-            let listed =
-                self.list_by(what, path, query, |item| Ok((key(&item), typed::<T>(what, item)?))).await?;
-            let mut objects: BTreeMap<String, T> = listed.items.into_iter().collect();
-            if let Some(found) = judge(&objects) {
-                return Ok(Watched { found: Some(found), objects });
-            }
+            let mut seen = match earlier.take() {
+                Some(earlier) => earlier,
+                None => {
+                    let take = |item: Value| Ok((key(&item), typed::<T>(what, item)?));
+                    let Listed { items, resource_version } = self.list_by(what, path, query, take).await?;
+                    Watched { found: None, objects: items.into_iter().collect(), resource_version }
+                }
+            };
+            seen.found = judge(&seen.objects);
             let remaining = end.saturating_sub(clock.elapsed());
-            if remaining.is_zero() {
-                return Ok(Watched { found: None, objects });
+            if seen.found.is_some() || remaining.is_zero() {
+                return Ok(seen);
             }
             let opened = clock.elapsed();
-            let watching = self.follow(what, path, query, &listed.resource_version, |event| {
-                apply(what, event, &mut objects)?;
-                Ok(judge(&objects))
+            let from = seen.resource_version.clone();
+            let watching = self.follow(what, path, query, &from, |event| {
+                seen.apply(what, event)?;
+                Ok(judge(&seen.objects))
             });
             let followed = tokio::select! {
                 biased;
                 reason = self.run.ctx.stop.wait() => return Err(ReadError::Stopped(reason)),
                 followed = watching => followed,
-                () = clock.sleep(remaining) => return Ok(Watched { found: None, objects }),
+                () = clock.sleep(remaining) => return Ok(seen),
             };
             match followed {
-                Ok(Some(found)) => {
-                    return Ok(Watched { found: Some(found), objects });
-                }
+                Ok(Some(found)) => return Ok(Watched { found: Some(found), ..seen }),
                 // The server ended a watch that had lived: that is how watches are.
                 Ok(None) if clock.elapsed() > opened + Duration::from_secs(1) => {
                     attempts = self.run.attempts(Target::Api);
@@ -76,7 +100,7 @@ impl Cluster<'_> {
                 Ok(None) => {
                     let ended = "the watch ended at once";
                     if !self.run.backoff(&mut attempts, what, ended, None).await {
-                        return Ok(Watched { found: None, objects });
+                        return Ok(seen);
                     }
                 }
                 Err(error) => {
@@ -140,23 +164,24 @@ impl Cluster<'_> {
     }
 }
 
-fn apply<T: DeserializeOwned>(
-    what: &str,
-    mut event: Value,
-    objects: &mut BTreeMap<String, T>,
-) -> Result<(), ReadError> {
-    let object = event["object"].take();
-    let key = key(&object);
-    match event["type"].as_str() {
-        Some("ADDED" | "MODIFIED") => {
-            objects.insert(key, typed(what, object)?);
+impl<T: DeserializeOwned, R> Watched<T, R> {
+    fn apply(&mut self, what: &str, mut event: Value) -> Result<(), ReadError> {
+        let object = event["object"].take();
+        if let Some(version) = object["metadata"]["resourceVersion"].as_str() {
+            version.clone_into(&mut self.resource_version);
         }
-        Some("DELETED") => {
-            objects.remove(&key);
+        let key = key(&object);
+        match event["type"].as_str() {
+            Some("ADDED" | "MODIFIED") => {
+                self.objects.insert(key, typed(what, object)?);
+            }
+            Some("DELETED") => {
+                self.objects.remove(&key);
+            }
+            _ => return Err(ReadError::garbage(what, &"a watch event of no known type")),
         }
-        _ => return Err(ReadError::garbage(what, &"a watch event of no known type")),
+        Ok(())
     }
-    Ok(())
 }
 
 fn key(object: &Value) -> String {

@@ -12,7 +12,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::Compute;
-use crate::cluster::ReadError;
+use crate::cluster::{ReadError, Watched};
 use crate::diagnosis::{Diagnosis, Subject, unready};
 use crate::duration;
 use crate::platform::PlatformHealth;
@@ -87,6 +87,12 @@ impl Findings {
         }
         blockers
     }
+}
+
+/// What a watch on the controller saw, and by which of the queries that find it.
+struct Seen {
+    by: usize,
+    watched: Watched<Deployment, ControllerState>,
 }
 
 impl Compute<'_, '_> {
@@ -195,11 +201,11 @@ impl Compute<'_, '_> {
         let end = clock.elapsed() + limit;
         loop {
             let remaining = end.saturating_sub(clock.elapsed());
-            let state = self.watch_controller(remaining, |state| {
+            let watched = self.watch_controller(None, remaining, |state| {
                 // What will not change by waiting is not waited for.
                 (!matches!(state, ControllerState::Short | ControllerState::Stale)).then(|| state.clone())
             });
-            let state = state.await?;
+            let (state, seen) = watched.await?;
             if state != ControllerState::Ready {
                 return Ok(state);
             }
@@ -210,9 +216,10 @@ impl Compute<'_, '_> {
                 self.report(&pods).await;
                 return Ok(ControllerState::Ready);
             }
-            let state = self
-                .watch_controller(lacking, |state| (*state != ControllerState::Ready).then(|| state.clone()))
-                .await?;
+            let not_ready =
+                |state: &ControllerState| (*state != ControllerState::Ready).then(|| state.clone());
+            // From where it was seen Ready on, so that no moment in between is missed.
+            let (state, _) = self.watch_controller(Some(seen), lacking, not_ready).await?;
             if state == ControllerState::Ready {
                 // Ready all the while: its pods are those of before.
                 self.report(&pods).await;
@@ -225,12 +232,14 @@ impl Compute<'_, '_> {
         }
     }
 
-    /// Watches the Deployment until `done` says something, or for `limit`; the state last seen.
+    /// Watches the Deployment until `done` says something, or for `limit`, going on from an earlier watch
+    /// if there was one; the state last seen, and what to go on from.
     async fn watch_controller(
         &mut self,
+        mut earlier: Option<Seen>,
         limit: Duration,
         done: impl Fn(&ControllerState) -> Option<ControllerState>,
-    ) -> Result<ControllerState, ReadError> {
+    ) -> Result<(ControllerState, Seen), ReadError> {
         let path = format!("/apis/apps/v1/namespaces/{}/deployments", self.evidence.karpenter.namespace);
         let release = self.run.settings.karpenter.release.clone();
         let by_name = format!("metadata.name={release}");
@@ -241,20 +250,28 @@ impl Compute<'_, '_> {
         let state_of = |deployment: Option<&Deployment>| {
             deployment.map_or(ControllerState::Missing, |it| ControllerState::of(&numbers(it)))
         };
-        let mut last = None;
         // The chart labels its Deployment; one that lost its labels is still found by its name.
-        for query in [("labelSelector", LABEL), ("fieldSelector", by_name.as_str())] {
+        let queries = [("labelSelector", LABEL), ("fieldSelector", by_name.as_str())];
+        let mut by = earlier.as_ref().map_or(0, |seen| seen.by);
+        let (last, seen) = loop {
+            let earlier = earlier.take().map(|seen| seen.watched);
             let watched = self
                 .cluster
-                .watch_until::<Deployment, _>("read the controller", &path, &[query], limit, |deployments| {
-                    done(&state_of(pick(deployments).as_ref()))
-                })
+                .watch_on::<Deployment, _>(
+                    earlier,
+                    "read the controller",
+                    &path,
+                    &[queries[by]],
+                    limit,
+                    |deployments| done(&state_of(pick(deployments).as_ref())),
+                )
                 .await?;
-            last = pick(&watched.objects);
-            if last.is_some() {
-                break;
+            let last = pick(&watched.objects);
+            if last.is_some() || by + 1 == queries.len() {
+                break (last, Seen { by, watched });
             }
-        }
+            by += 1;
+        };
         let state = state_of(last.as_ref());
         let karpenter = &mut self.evidence.karpenter;
         karpenter.controller_ready = Some(state == ControllerState::Ready);
@@ -262,7 +279,7 @@ impl Compute<'_, '_> {
         if let Some(version) = last.as_ref().and_then(chart_version) {
             karpenter.version = Some(version);
         }
-        Ok(state)
+        Ok((state, seen))
     }
 
     async fn pods(&self) -> Result<Vec<Pod>, ReadError> {
@@ -285,14 +302,14 @@ impl Compute<'_, '_> {
 
     /// Whether the controller is Ready at this moment.
     pub(super) async fn controller_is_ready(&mut self) -> bool {
-        let now = self.watch_controller(Duration::ZERO, |_| None).await;
-        matches!(now, Ok(ControllerState::Ready))
+        let now = self.watch_controller(None, Duration::ZERO, |_| None).await;
+        matches!(now, Ok((ControllerState::Ready, _)))
     }
 
     /// Reads everything that may say why the controller is not Ready.
     pub(super) async fn look_at_controller(&mut self, said: Option<&str>) -> Result<Findings, ReadError> {
         let path = format!("/apis/apps/v1/namespaces/{}/deployments", self.evidence.karpenter.namespace);
-        self.watch_controller(Duration::ZERO, |_| None).await?;
+        self.watch_controller(None, Duration::ZERO, |_| None).await?;
         let pods = self.pods().await?;
         let namespace = self.evidence.karpenter.namespace.clone();
         let subject = self.subject(&namespace);
