@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use crate::bootstrap;
 use crate::clock::Clock;
-use crate::controllers::{ControlLoop, RootCa};
+use crate::controllers::{ControlLoop, LoadBalancers, RootCa};
 use crate::kubelet::{COREDNS_LOG, ContainerLogs, Images, Kubelets, NodeShape, Nodes};
 use crate::status::Status;
 use crate::store::Store;
@@ -33,6 +33,8 @@ pub struct Config {
     pub default_content: bool,
     /// Whether it has kubelets. Without them nodes and pods are what API clients make of them.
     pub kubelets: bool,
+    /// Whether the cloud gives a load balancer to each Service of that type.
+    pub load_balancers: bool,
     /// Its AWS identity.
     pub identity: ClusterIdentity,
 }
@@ -50,6 +52,7 @@ impl Default for Config {
             origin: None,
             default_content: true,
             kubelets: true,
+            load_balancers: true,
             identity,
         }
     }
@@ -94,8 +97,9 @@ impl Cluster {
         let logs = ContainerLogs::new(store.clone());
         let authority = RootCa::default();
         let kubelets = Kubelets::new(nodes.clone(), images.clone(), logs.clone());
-        let mut control =
-            ControlLoop::new(store.clone(), config.kubelets.then_some(kubelets), authority.clone());
+        let load_balancers = config.load_balancers.then(|| LoadBalancers::new(&config.identity.region));
+        let kubelets = config.kubelets.then_some(kubelets);
+        let mut control = ControlLoop::new(store.clone(), kubelets, authority.clone(), load_balancers);
         bootstrap::apply(&store, config.default_content).map_err(Error::Content)?;
         for shape in config.nodes {
             nodes.add(shape).map_err(Error::Content)?;

@@ -52,6 +52,16 @@ impl Causes {
         self.push("FieldValueTooLong", field, format!("Too long: may not be more than {bytes} bytes"));
     }
 
+    pub(super) fn too_long(&mut self, field: impl Into<String>, bytes: u64) {
+        let unit = if bytes == 1 { "byte" } else { "bytes" };
+        self.push("FieldValueTooLong", field, format!("Too long: may not be more than {bytes} {unit}"));
+    }
+
+    pub(super) fn too_many(&mut self, field: impl Into<String>, found: usize, most: u64) {
+        let unit = if most == 1 { "item" } else { "items" };
+        self.push("FieldValueTooMany", field, format!("Too many: {found}: must have at most {most} {unit}"));
+    }
+
     pub(super) fn duplicate(&mut self, field: impl Into<String>, value: &Value) {
         self.push("FieldValueDuplicate", field, format!("Duplicate value: {value}"));
     }

@@ -2,15 +2,53 @@
 
 use serde_json::{Value, json};
 
+use super::causes::Causes;
 use super::quantity;
 use crate::handlers::Call;
 use crate::resources::Resource;
 use crate::schema::{self, Shape};
 use crate::status::Status;
 
+/// What does not decode into a kind.
+pub(crate) enum Wrong {
+    /// A value of the wrong type, in Go's words.
+    Type(String),
+    /// `strict decoding error: …`.
+    Strict(String),
+}
+
 /// Unknown fields, as `fieldValidation` has them treated: refused (`Strict`), warned of (`Warn`, the
 /// default) or dropped (`Ignore`).
 pub(crate) fn check_fields(call: &mut Call, resource: &Resource, object: &mut Value) -> Result<(), Status> {
+    decode(call, resource, object).map_err(|wrong| {
+        let (Wrong::Type(why) | Wrong::Strict(why)) = wrong;
+        Status::bad_request(format!(
+            "{0} in version \"{1}\" cannot be handled as a {0}: {why}",
+            resource.kind, resource.version
+        ))
+    })
+}
+
+/// [`check_fields`] for what a patch made: `patch` is the value that the refusal shows.
+pub(crate) fn check_patched(
+    call: &mut Call,
+    resource: &Resource,
+    object: &mut Value,
+    patch: &crate::patch::Patch,
+) -> Result<(), Status> {
+    let shown = patch.shown(object);
+    decode(call, resource, object).map_err(|wrong| {
+        let why = match wrong {
+            Wrong::Type(why) => patch.type_error(why),
+            Wrong::Strict(why) => why,
+        };
+        let mut causes = Causes::default();
+        causes.invalid("patch", &json!(shown), &why);
+        causes.finish("", "", "").err().unwrap_or_else(|| Status::bad_request(why))
+    })
+}
+
+fn decode(call: &mut Call, resource: &Resource, object: &mut Value) -> Result<(), Wrong> {
     let mut unknown = Vec::new();
     match &resource.custom {
         Some(version) => {
@@ -20,12 +58,8 @@ pub(crate) fn check_fields(call: &mut Call, resource: &Resource, object: &mut Va
             let Some(found) = schema::of_kind(&resource.group, &resource.version, &resource.kind) else {
                 return Ok(());
             };
-            walk(object, &Shape::Type(found.name), &mut Place::default(), &mut unknown).map_err(|why| {
-                Status::bad_request(format!(
-                    "{0} in version \"{1}\" cannot be handled as a {0}: {why}",
-                    resource.kind, resource.version
-                ))
-            })?;
+            walk(object, &Shape::Type(found.name), &mut Place::default(), &mut unknown)
+                .map_err(Wrong::Type)?;
         }
     }
     if unknown.is_empty() {
@@ -34,12 +68,7 @@ pub(crate) fn check_fields(call: &mut Call, resource: &Resource, object: &mut Va
     let sentences: Vec<String> = unknown.iter().map(|field| format!("unknown field \"{field}\"")).collect();
     match call.info.query.get("fieldValidation") {
         Some("Ignore") => Ok(()),
-        Some("Strict") => Err(Status::bad_request(format!(
-            "{0} in version \"{1}\" cannot be handled as a {0}: strict decoding error: {2}",
-            resource.kind,
-            resource.version,
-            sentences.join(", ")
-        ))),
+        Some("Strict") => Err(Wrong::Strict(format!("strict decoding error: {}", sentences.join(", ")))),
         _ => {
             for sentence in sentences {
                 if !call.warnings.contains(&sentence) {
@@ -61,7 +90,7 @@ struct Place {
 impl Place {
     fn within<T>(&mut self, step: &str, f: impl FnOnce(&mut Self) -> T) -> T {
         let length = self.path.len();
-        if !step.starts_with('[') && !self.path.is_empty() {
+        if !step.starts_with(['[', '{']) && !self.path.is_empty() {
             self.path.push('.');
         }
         self.path.push_str(step);
@@ -70,6 +99,7 @@ impl Place {
         result
     }
 
+    /// Go names the fields on the way, not the items of lists and maps.
     fn wrong(&self, found: &Value, wanted: &str) -> String {
         let found = match found {
             Value::Null => "null",
@@ -79,10 +109,44 @@ impl Place {
             Value::Array(_) => "array",
             Value::Object(_) => "object",
         };
-        format!(
-            "json: cannot unmarshal {found} into Go struct field {}.{} of type {wanted}",
-            self.holder, self.path
-        )
+        if self.path.is_empty() {
+            return format!("json: cannot unmarshal {found} into Go value of type {wanted}");
+        }
+        let mut path = String::new();
+        let mut depth = 0_usize;
+        for c in self.path.chars() {
+            match c {
+                '[' | '{' => depth += 1,
+                ']' | '}' => depth = depth.saturating_sub(1),
+                c if depth == 0 => path.push(c),
+                _ => {}
+            }
+        }
+        format!("json: cannot unmarshal {found} into Go struct field {}.{path} of type {wanted}", self.holder)
+    }
+}
+
+/// A type as Go names it.
+fn go_type(shape: &Shape) -> String {
+    match shape {
+        Shape::Text | Shape::Duration => "string".to_owned(),
+        Shape::Bool => "bool".to_owned(),
+        Shape::Int32 => "int32".to_owned(),
+        Shape::Int64 => "int64".to_owned(),
+        Shape::Double => "float64".to_owned(),
+        Shape::Bytes => "[]uint8".to_owned(),
+        Shape::Time => "v1.Time".to_owned(),
+        Shape::MicroTime => "v1.MicroTime".to_owned(),
+        Shape::IntOrString => "intstr.IntOrString".to_owned(),
+        Shape::Quantity => "resource.Quantity".to_owned(),
+        Shape::Type(name) => {
+            let mut parts = name.rsplitn(3, '.');
+            let (kind, version) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+            format!("{version}.{kind}")
+        }
+        Shape::List(inner) => format!("[]{}", go_type(inner)),
+        Shape::Map(inner) => format!("map[string]{}", go_type(inner)),
+        Shape::FreeObject | Shape::FieldSet | Shape::Anything => "runtime.RawExtension".to_owned(),
     }
 }
 
@@ -107,28 +171,26 @@ fn walk(
             }
             for key in gone {
                 fields.remove(&key);
-                place.within(&key, |place| unknown.push(place.path.clone()));
+                place.within(&key, |place| unknown.push(place.path.replace('{', ".").replace('}', "")));
             }
             place.holder = holder;
             Ok(())
         }
-        (Shape::Type(name), found) => {
-            Err(place.wrong(found, &format!("v1.{}", name.rsplit('.').next().unwrap_or(name))))
-        }
+        (Shape::Type(_), found) => Err(place.wrong(found, &go_type(shape))),
         (Shape::Map(inner), Value::Object(fields)) => {
             for (key, child) in fields.iter_mut() {
-                place.within(key, |place| walk(child, inner, place, unknown))?;
+                place.within(&format!("{{{key}}}"), |place| walk(child, inner, place, unknown))?;
             }
             Ok(())
         }
-        (Shape::Map(_), found) => Err(place.wrong(found, "map[string]string")),
+        (Shape::Map(_), found) => Err(place.wrong(found, &go_type(shape))),
         (Shape::List(inner), Value::Array(items)) => {
             for (index, item) in items.iter_mut().enumerate() {
                 place.within(&format!("[{index}]"), |place| walk(item, inner, place, unknown))?;
             }
             Ok(())
         }
-        (Shape::List(_), found) => Err(place.wrong(found, "[]string")),
+        (Shape::List(_), found) => Err(place.wrong(found, &go_type(shape))),
         (Shape::Text | Shape::Time | Shape::MicroTime | Shape::Duration, Value::String(_)) => Ok(()),
         (Shape::Bool, Value::Bool(_)) => Ok(()),
         (Shape::Int32, Value::Number(number))
@@ -170,21 +232,41 @@ fn walk(
             }
         }
         (Shape::FreeObject, Value::Object(_)) | (Shape::FieldSet | Shape::Anything, _) => Ok(()),
-        (shape, found) => Err(place.wrong(
-            found,
-            match shape {
-                Shape::Text => "string",
-                Shape::Bool => "bool",
-                Shape::Int32 => "int32",
-                Shape::Int64 => "int64",
-                Shape::Double => "float64",
-                Shape::Bytes => "[]uint8",
-                Shape::Time => "v1.Time",
-                Shape::MicroTime => "v1.MicroTime",
-                Shape::IntOrString => "intstr.IntOrString",
-                Shape::Quantity => "resource.Quantity",
-                _ => "runtime.RawExtension",
-            },
-        )),
+        (shape, found) => Err(place.wrong(found, &go_type(shape))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(kind: &str, mut object: Value) -> String {
+        let Some(found) = schema::of_kind("", "v1", kind) else { return String::new() };
+        walk(&mut object, &Shape::Type(found.name), &mut Place::default(), &mut Vec::new())
+            .err()
+            .unwrap_or_default()
+    }
+
+    #[test]
+    fn wrong_types_are_told_in_the_words_of_go() {
+        for (kind, object, words) in [
+            (
+                "Pod",
+                json!({"spec": {"containers": [{"name": "a", "env": [{"name": "A", "value": 1}]}]}}),
+                "json: cannot unmarshal number into Go struct field EnvVar.spec.containers.env.value of type string",
+            ),
+            (
+                "ConfigMap",
+                json!({"data": {"a.b": true}}),
+                "json: cannot unmarshal bool into Go struct field ConfigMap.data of type string",
+            ),
+            (
+                "Pod",
+                json!({"spec": {"containers": "none"}}),
+                "json: cannot unmarshal string into Go struct field PodSpec.spec.containers of type []v1.Container",
+            ),
+        ] {
+            assert_eq!(wrong(kind, object), words);
+        }
     }
 }

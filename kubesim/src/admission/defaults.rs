@@ -66,7 +66,13 @@ pub(crate) fn apply(object: &mut Value) {
         ("scheduling.k8s.io", "PriorityClass") => {
             set(object, "preemptionPolicy", json!("PreemptLowerPriority"));
         }
-        ("autoscaling", "HorizontalPodAutoscaler") => set(&mut object["spec"], "minReplicas", json!(1)),
+        ("autoscaling", "HorizontalPodAutoscaler") => {
+            set(&mut object["spec"], "minReplicas", json!(1));
+            let usual = json!([{"type": "Resource", "resource": {
+                "name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80},
+            }}]);
+            set(&mut object["spec"], "metrics", usual);
+        }
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
             set(&mut object["roleRef"], "apiGroup", json!("rbac.authorization.k8s.io"));
             each(&mut object["subjects"], |subject| {

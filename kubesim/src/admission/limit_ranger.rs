@@ -29,7 +29,7 @@ pub(super) fn admit(store: &Store, pod: &mut Value) -> Result<(), Status> {
         return Ok(());
     }
     let why = if wrong.len() == 1 { wrong.concat() } else { format!("[{}]", wrong.join(", ")) };
-    Err(Status::forbidden("", "pods", pod.name(), &why))
+    Err(Status::forbidden("", "pods", super::pods::shown_name(pod), &why))
 }
 
 /// Gives containers what they lack.

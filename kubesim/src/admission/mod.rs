@@ -6,23 +6,28 @@ mod causes;
 mod decode;
 mod defaults;
 mod definitions;
+mod escalation;
 mod limit_ranger;
 mod pods;
 mod quantity;
+mod quota;
 mod services;
 mod structural;
 mod validate;
 mod workloads;
 
-pub(crate) use authorize::{Attributes, allowed, authorize, rules_for};
-pub(crate) use decode::check_fields;
+pub(crate) use authorize::{Attributes, authorize, decide, require, rules_for};
+pub(crate) use decode::{check_fields, check_patched};
+pub(crate) use defaults::apply as fill;
+pub(crate) use quota::status as quota_status;
+pub(crate) use validate::{key_error as label_key_error, value_error as label_value_error};
 
 use serde_json::{Value, json};
 
 use crate::handlers::{Call, Core, drop_nulls};
 use crate::resources::Resource;
 use crate::status::Status;
-use crate::store::{Meta, Store};
+use crate::store::{GroupResource, Meta, Store};
 
 /// Completes a new object of a built-in kind as the API server would: defaults, and for pods the service
 /// account, token volume, tolerations and priority. For those who write to the store directly.
@@ -31,17 +36,22 @@ use crate::store::{Meta, Store};
 /// What admission refuses: a service account or priority class that is not there.
 pub fn complete(store: &Store, object: &mut Value) -> Result<(), Status> {
     defaults::apply(object);
-    if object["kind"] == "Pod" && object["apiVersion"] == "v1" {
+    let is_pod = object["kind"] == "Pod" && object["apiVersion"] == "v1";
+    if is_pod {
         pods::admit(store, object)?;
     }
     drop_nulls(object);
+    if is_pod {
+        make_name(store, object);
+        quota::admit(store, &GroupResource::new("", "pods"), object)?;
+    }
     Ok(())
 }
 
 /// Defaults, admits and validates a new object.
 pub(crate) fn on_create(
     core: &Core,
-    _call: &mut Call,
+    call: &mut Call,
     resource: &Resource,
     object: &mut Value,
 ) -> Result<(), Status> {
@@ -68,8 +78,12 @@ pub(crate) fn on_create(
                     object["spec"]["finalizers"] = json!(["kubernetes"]);
                     object["status"] = json!({"phase": "Active"});
                 }
-                ("", "persistentvolumeclaims" | "persistentvolumes") => {
-                    object["status"] = json!({"phase": "Pending"})
+                ("", "persistentvolumeclaims") => {
+                    complete_claim(&core.store, object);
+                }
+                ("", "persistentvolumes") => {
+                    protect(object, "kubernetes.io/pv-protection");
+                    object["status"] = json!({"phase": "Pending"});
                 }
                 ("apiextensions.k8s.io", "customresourcedefinitions") => definitions::establish(object, &now),
                 ("apiregistration.k8s.io", "apiservices") => {
@@ -84,7 +98,56 @@ pub(crate) fn on_create(
     }
     drop_nulls(object);
     validate::object(resource, object, None)?;
-    causes.finish(&resource.group, &resource.kind, object.name())
+    causes.finish(&resource.group, &resource.kind, object.name())?;
+    escalation::check(core, call, resource, object)?;
+    make_name(&core.store, object);
+    quota::admit(&core.store, &resource.storage(), object)
+}
+
+/// What admission adds to a new claim: its protection and, when it names no class, the default one if there
+/// is one.
+pub(crate) fn complete_claim(store: &Store, object: &mut Value) {
+    object["status"] = json!({"phase": "Pending"});
+    protect(object, "kubernetes.io/pvc-protection");
+    if !object["spec"]["storageClassName"].is_null() {
+        return;
+    }
+    if let Some(class) = default_class(store) {
+        object["spec"]["storageClassName"] = json!(class);
+    }
+}
+
+/// The class that is marked as the default: of several the newest, and of those made at once the first by
+/// name.
+pub(crate) fn default_class(store: &Store) -> Option<String> {
+    let (classes, _) = store.list(&GroupResource::new("storage.k8s.io", "storageclasses"), None);
+    let marked = classes.iter().filter(|class| {
+        let annotations = &class["metadata"]["annotations"];
+        annotations["storageclass.kubernetes.io/is-default-class"] == "true"
+            || annotations["storageclass.beta.kubernetes.io/is-default-class"] == "true"
+    });
+    let newest = marked.max_by(|a, b| {
+        let made = |class: &Value| class["metadata"]["creationTimestamp"].as_str().map(str::to_owned);
+        made(a).cmp(&made(b)).then_with(|| b.name().cmp(a.name()))
+    });
+    newest.map(|class| class.name().to_owned())
+}
+
+/// Makes the name of an object that has only the beginning of one, before validating plugins see it.
+fn make_name(store: &Store, object: &mut Value) {
+    let prefix = object["metadata"]["generateName"].as_str().unwrap_or_default();
+    if object.name().is_empty() && !prefix.is_empty() {
+        object["metadata"]["name"] = json!(format!("{prefix}{}", store.name_suffix()));
+    }
+}
+
+/// Holds a new object until nobody uses it.
+fn protect(object: &mut Value, finalizer: &str) {
+    let mut finalizers = object.finalizers().to_vec();
+    if !finalizers.iter().any(|found| found == finalizer) {
+        finalizers.push(json!(finalizer));
+    }
+    object["metadata"]["finalizers"] = json!(finalizers);
 }
 
 /// What of an object hangs on its uid: a Job's pods are told apart by it.
@@ -107,7 +170,7 @@ pub(crate) fn with_uid(object: &mut Value) {
 /// Defaults and validates the next state of an object.
 pub(crate) fn on_update(
     core: &Core,
-    _call: &mut Call,
+    call: &mut Call,
     resource: &Resource,
     part: Option<&str>,
     current: &Value,
@@ -135,7 +198,8 @@ pub(crate) fn on_update(
     if matches!(part, None | Some("scale")) || resource.custom.is_some() {
         validate::object(resource, next, Some(current))?;
     }
-    causes.finish(&resource.group, &resource.kind, next.name())
+    causes.finish(&resource.group, &resource.kind, next.name())?;
+    escalation::check(core, call, resource, next)
 }
 
 /// Refuses to delete what may not be.

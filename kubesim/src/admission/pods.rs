@@ -21,6 +21,14 @@ pub(super) fn admit(store: &Store, pod: &mut Value) -> Result<(), Status> {
     Ok(())
 }
 
+/// The name that refusals give: of a pod whose name is still to be made, the part that is known.
+pub(super) fn shown_name(pod: &Value) -> &str {
+    match pod.name() {
+        "" => pod["metadata"]["generateName"].as_str().unwrap_or_default(),
+        name => name,
+    }
+}
+
 fn service_account(store: &Store, pod: &mut Value) -> Result<(), Status> {
     let spec = &mut pod["spec"];
     let name =
@@ -34,7 +42,7 @@ fn service_account(store: &Store, pod: &mut Value) -> Result<(), Status> {
         return Err(Status::forbidden(
             "",
             "pods",
-            pod.name(),
+            shown_name(pod),
             &format!(
                 "error looking up service account {namespace}/{name}: serviceaccount \"{name}\" not found"
             ),
@@ -95,7 +103,7 @@ fn priority(store: &Store, pod: &mut Value) -> Result<(), Status> {
             (None, "system-cluster-critical") => (2_000_000_000, None),
             (None, name) => {
                 let why = format!("no PriorityClass with name {name} was found");
-                return Err(Status::forbidden("", "pods", pod.name(), &why));
+                return Err(Status::forbidden("", "pods", shown_name(pod), &why));
             }
         },
     };

@@ -125,16 +125,9 @@ pub(super) fn validate(schema: &Value, value: &Value, path: &str, causes: &mut C
                 "at least",
                 causes,
             );
-            bound(
-                schema,
-                "maxItems",
-                items.len(),
-                |most| items.len() > most,
-                place,
-                "items",
-                "at most",
-                causes,
-            );
+            if let Some(most) = exceeded(schema, "maxItems", items.len()) {
+                causes.too_many(place, items.len(), most);
+            }
             for (index, item) in items.iter().enumerate() {
                 validate(&schema["items"], item, &format!("{path}[{index}]"), causes);
             }
@@ -151,7 +144,9 @@ pub(super) fn validate(schema: &Value, value: &Value, path: &str, causes: &mut C
                 "at least",
                 causes,
             );
-            bound(schema, "maxLength", length, |most| length > most, place, "chars long", "at most", causes);
+            if let Some(most) = exceeded(schema, "maxLength", length) {
+                causes.too_long(place, most);
+            }
             if let Some(pattern) = schema["pattern"].as_str()
                 && regex_lite::Regex::new(pattern).is_ok_and(|regex| !regex.is_match(text))
             {
@@ -198,6 +193,11 @@ fn validate_object(schema: &Value, fields: &Map<String, Value>, path: &str, caus
             validate(&schema["additionalProperties"], value, &at(key), causes);
         }
     }
+}
+
+/// The bound of a keyword, if it is exceeded.
+fn exceeded(schema: &Value, keyword: &str, found: usize) -> Option<u64> {
+    schema[keyword].as_u64().filter(|most| u64::try_from(found).is_ok_and(|found| found > *most))
 }
 
 #[allow(clippy::too_many_arguments)]

@@ -66,6 +66,22 @@ fn metadata(resource: &Resource, object: &Value, before: Option<&Value>, causes:
             causes.invalid("metadata.generateName", &json!(prefix), &why);
         }
     }
+    if let Some(before) = before.filter(|before| before.is_terminating()) {
+        let mut new: Vec<String> = object
+            .finalizers()
+            .iter()
+            .filter(|finalizer| !before.finalizers().contains(finalizer))
+            .map(Value::to_string)
+            .collect();
+        new.sort();
+        if !new.is_empty() {
+            let why = format!(
+                "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+                new.join(", ")
+            );
+            causes.forbidden("metadata.finalizers", &why);
+        }
+    }
     labels(&object["metadata"]["labels"], "metadata.labels", causes);
     let annotations = object["metadata"]["annotations"].as_object();
     for key in annotations.into_iter().flatten().map(|(key, _)| key) {
@@ -85,17 +101,22 @@ pub(super) fn labels(labels: &Value, path: &str, causes: &mut Causes) {
         if let Some(why) = key_error(key) {
             causes.invalid(path, &json!(key), &why);
         }
-        let text = value.as_str().unwrap_or_default();
-        if text.len() > 63 {
-            causes.invalid(path, value, "must be no more than 63 bytes");
-        }
-        if !text.is_empty() && !is_word(text) {
-            causes.invalid(path, value, LABEL_VALUE);
+        if let Some(why) = value_error(value.as_str().unwrap_or_default()) {
+            causes.invalid(path, value, why);
         }
     }
 }
 
-fn key_error(key: &str) -> Option<String> {
+/// Why a text is no value of a label.
+pub(crate) fn value_error(text: &str) -> Option<&'static str> {
+    if text.len() > 63 {
+        return Some("must be no more than 63 bytes");
+    }
+    (!text.is_empty() && !is_word(text)).then_some(LABEL_VALUE)
+}
+
+/// Why a text is no key of a label.
+pub(crate) fn key_error(key: &str) -> Option<String> {
     let (prefix, name) = key.rsplit_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
     if let Some(prefix) = prefix
         && !is_subdomain(prefix)

@@ -3,10 +3,12 @@
 use serde_json::{Value, json};
 
 use super::deployment::HASH;
-use super::owned::{create_pod, delete_pod, is_active, is_available, is_ready, owner_key, pod_from, pods_of};
+use super::owned::{
+    adopt, create_pod, delete_pod, is_active, is_available, is_ready, owner_key, pod_from, pods_of,
+};
 use super::recorder::Note;
 use super::rollout::template_hash;
-use super::{Context, Controller, Key, Seen, key_of};
+use super::{Context, Controller, Key, Seen, key_of, revisions};
 use crate::scheduler::fits_daemon;
 use crate::store::{GroupResource, Meta, Object, Store};
 
@@ -50,7 +52,11 @@ impl Controller for DaemonSets {
         template["metadata"]["labels"][GENERATION] = json!(set["metadata"]["generation"].to_string());
         tolerate_node_trouble(&mut template["spec"]);
         let mut counts = Counts::default();
+        adopt(store, &GroupResource::new("", "pods"), &set);
         let pods: Vec<Object> = pods_of(store, &set);
+        if !set.is_terminating() {
+            revisions::keep(context, &set, &format!("{}-{hash}", set.name()), &hash, &pods);
+        }
         for node in &nodes {
             let should_run = fits_daemon(&json!({"spec": template["spec"]}), node);
             let here: Vec<&Object> = pods.iter().filter(|pod| target(pod) == Some(node.name())).collect();

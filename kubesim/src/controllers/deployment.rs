@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::owned::{children, condition, is_active, owner_key, owner_reference, pods_of};
+use super::owned::{adopt, adopters, children, condition, is_active, owner_key, owner_reference, pods_of};
 use super::recorder::Note;
 use super::rollout::{Budget, Sets, template_hash};
 use super::{Context, Controller, Key, Seen, key_of};
@@ -32,7 +32,11 @@ impl Controller for Deployments {
     fn concerns(&mut self, store: &Store, resource: &GroupResource, change: &Seen<'_>) -> Vec<Key> {
         match (resource.group.as_str(), resource.resource.as_str()) {
             ("apps", "deployments") if !change.deleted => vec![key_of(change.object)],
-            ("apps", "replicasets") => owner_key(change.object, "Deployment").into_iter().collect(),
+            ("apps", "replicasets") => {
+                let mut keys = adopters(store, &deployments(), change.object);
+                keys.extend(owner_key(change.object, "Deployment"));
+                keys
+            }
             // A recreating rollout waits for the last old pod.
             ("", "pods") if change.deleted => owner_key(change.object, "ReplicaSet")
                 .and_then(|key| store.get(&replica_sets(), &key.0, &key.1))
@@ -45,6 +49,7 @@ impl Controller for Deployments {
 
     fn reconcile(&mut self, context: &mut Context<'_>, key: &Key) {
         let Some(deployment) = context.store.get(&deployments(), &key.0, &key.1) else { return };
+        adopt(context.store, &replica_sets(), &deployment);
         let mut sets = Sets::of(&deployment, children(context.store, &replica_sets(), &deployment));
         if !deployment.is_terminating() {
             let paused = deployment["spec"]["paused"] == true;
@@ -86,7 +91,7 @@ fn roll(context: &mut Context<'_>, deployment: &Value, sets: &mut Sets) {
         Some(new) => {
             let wanted = if recreate { budget.replicas } else { budget.new_replicas(replicas(new), others) };
             scale(context, deployment, new, wanted);
-            adopt(context, deployment, new, sets);
+            renew(context, deployment, new, sets);
             new.clone()
         }
         None => {
@@ -158,17 +163,30 @@ fn create(context: &mut Context<'_>, deployment: &Value, sets: &Sets, wanted: i6
     Some(created)
 }
 
-/// A set that is new again, after a rollback, gets the newest revision number.
-fn adopt(context: &mut Context<'_>, deployment: &Value, new: &Object, sets: &Sets) {
+/// A set that is new again, after a rollback, gets the newest revision number; and the deployment's
+/// annotations, such as the cause of the change, are the new set's too.
+fn renew(context: &mut Context<'_>, deployment: &Value, new: &Object, sets: &Sets) {
     let newest_old = sets.old.iter().map(|set| revision(set)).max().unwrap_or(0);
     let next = if revision(new) > newest_old { revision(new) } else { newest_old + 1 };
-    if next != revision(new) {
-        let key = key_of(new);
-        let _ = context.store.update(&replica_sets(), &key.0, &key.1, |set| {
+    let key = key_of(new);
+    let _ = context.store.update(&replica_sets(), &key.0, &key.1, |set| {
+        let own = [LAST_APPLIED, REVISION, DESIRED, MAXIMUM];
+        for (name, value) in deployment["metadata"]["annotations"].as_object().into_iter().flatten() {
+            if !own.contains(&name.as_str()) {
+                set["metadata"]["annotations"][name] = value.clone();
+            }
+        }
+        if next != revision(set) {
+            let history = "deployment.kubernetes.io/revision-history";
+            let past = &set["metadata"]["annotations"][history];
+            let mut numbers: Vec<String> =
+                past.as_str().into_iter().flat_map(|text| text.split(',')).map(str::to_owned).collect();
+            numbers.push(revision(set).to_string());
+            set["metadata"]["annotations"][history] = json!(numbers.join(","));
             set["metadata"]["annotations"][REVISION] = json!(next.to_string());
-            Ok(())
-        });
-    }
+        }
+        Ok(())
+    });
     annotate(context, deployment, next);
 }
 

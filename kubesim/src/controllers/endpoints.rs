@@ -177,6 +177,11 @@ fn slice(store: &Store, resource: &GroupResource, service: &Value, pods: &[&Obje
             })
         })
         .collect();
+    // A slice's port always has a name, if only the empty one.
+    let mut ports = ports(service, pods);
+    for port in ports.iter_mut().filter(|port| port["name"].is_null()) {
+        port["name"] = json!("");
+    }
     json!({
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
         "metadata": {
@@ -187,6 +192,6 @@ fn slice(store: &Store, resource: &GroupResource, service: &Value, pods: &[&Obje
                 "controller": true, "blockOwnerDeletion": true,
             }],
         },
-        "endpoints": endpoints, "ports": ports(service, pods),
+        "endpoints": endpoints, "ports": ports,
     })
 }

@@ -140,6 +140,11 @@ impl GarbageCollector {
         let _ = store.update(&place.0, &place.1, &place.2, |object| {
             if let Some(references) = object["metadata"]["ownerReferences"].as_array_mut() {
                 references.retain(|reference| reference["uid"] != owner);
+                if references.is_empty()
+                    && let Some(metadata) = object["metadata"].as_object_mut()
+                {
+                    metadata.remove("ownerReferences");
+                }
             }
             Ok(())
         });

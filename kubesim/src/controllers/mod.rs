@@ -5,18 +5,23 @@
 //! its keys in order, so that the same seed makes the same objects; the loop goes on until nothing is
 //! marked, and then waits for the next change or the next time that a controller has asked for.
 
+mod cronjob;
 mod daemonset;
 mod deployment;
 mod endpoints;
 mod gc;
 mod job;
+mod load_balancer;
 mod namespace;
 mod node_lifecycle;
 mod owned;
 mod pdb;
+mod quota;
 mod recorder;
 mod replicaset;
+mod revisions;
 mod rollout;
+mod schedule;
 mod service_account;
 mod statefulset;
 pub(crate) mod volumes;
@@ -34,9 +39,11 @@ use crate::kubelet::Kubelets;
 use crate::scheduler::Scheduler;
 use crate::store::{Change, EventType, GroupResource, Meta, Object, Store};
 
+pub(crate) use load_balancer::LoadBalancers;
 pub(crate) use owned::{controller_of, set_condition};
 pub(crate) use recorder::{Note, Recorder};
 pub(crate) use service_account::RootCa;
+pub(crate) use volumes::{claimed, claims, class_of, is_bound};
 
 /// Namespace (empty for cluster-scoped objects) and name.
 pub(crate) type Key = (String, String);
@@ -115,7 +122,12 @@ pub(crate) struct ControlLoop {
 
 impl ControlLoop {
     /// Every controller, in the order in which they are taken. One line a controller.
-    pub(crate) fn new(store: Store, kubelets: Option<Kubelets>, authority: RootCa) -> Self {
+    pub(crate) fn new(
+        store: Store,
+        kubelets: Option<Kubelets>,
+        authority: RootCa,
+        load_balancers: Option<LoadBalancers>,
+    ) -> Self {
         let mut controllers: Vec<Box<dyn Controller>> = vec![
             Box::new(namespace::Namespaces),
             Box::new(service_account::ServiceAccounts::new(authority)),
@@ -124,7 +136,9 @@ impl ControlLoop {
             Box::new(deployment::Deployments),
             Box::new(daemonset::DaemonSets),
             Box::new(statefulset::StatefulSets),
+            Box::new(cronjob::CronJobs),
             Box::new(job::Jobs),
+            Box::new(cronjob::FinishedJobs),
             Box::new(replicaset::ReplicaSets),
             Box::new(volumes::Volumes),
             Box::new(Scheduler::default()),
@@ -132,6 +146,8 @@ impl ControlLoop {
         controllers.extend(kubelets.map(|kubelets| Box::new(kubelets) as Box<dyn Controller>));
         controllers.push(Box::new(endpoints::Endpoints));
         controllers.push(Box::new(pdb::DisruptionBudgets));
+        controllers.push(Box::new(quota::Quotas));
+        controllers.extend(load_balancers.map(|balancers| Box::new(balancers) as Box<dyn Controller>));
         Self::of(store, controllers)
     }
 

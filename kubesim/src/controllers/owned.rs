@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Key;
+use crate::selector::LabelSelector;
 use crate::store::{GroupResource, Meta, Object, Store};
 
 /// The controlling owner: API version, kind, name and uid.
@@ -42,6 +43,40 @@ pub(crate) fn children(store: &Store, resource: &GroupResource, owner: &Value) -
     let (objects, _) = store.list(resource, Some(owner.namespace()));
     let mine = |object: &Object| controller_of(object).is_some_and(|by| by.uid == owner.uid());
     objects.into_iter().filter(mine).collect()
+}
+
+/// Takes over what an owner selects and nobody controls, such as the orphans of one that went.
+pub(crate) fn adopt(store: &Store, resource: &GroupResource, owner: &Value) {
+    if owner.is_terminating() {
+        return;
+    }
+    let (objects, _) = store.list(resource, Some(owner.namespace()));
+    for orphan in objects.iter().filter(|object| is_orphan_of(owner, object)) {
+        let _ = store.update(resource, orphan.namespace(), orphan.name(), |object| {
+            let mut references =
+                object["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default();
+            references.push(owner_reference(owner));
+            object["metadata"]["ownerReferences"] = json!(references);
+            Ok(())
+        });
+    }
+}
+
+/// Whether nobody controls an object that an owner's selector selects.
+fn is_orphan_of(owner: &Value, object: &Value) -> bool {
+    controller_of(object).is_none()
+        && !object.is_terminating()
+        && LabelSelector::from_value(&owner["spec"]["selector"])
+            .is_some_and(|selector| !selector.is_empty() && selector.matches(object.labels()))
+}
+
+/// The owners of a resource that would adopt an object which nobody controls.
+pub(crate) fn adopters(store: &Store, owners: &GroupResource, object: &Value) -> Vec<Key> {
+    if controller_of(object).is_some() || object.is_terminating() {
+        return Vec::new();
+    }
+    let (owners, _) = store.list(owners, Some(object.namespace()));
+    owners.iter().filter(|owner| is_orphan_of(owner, object)).map(|owner| super::key_of(owner)).collect()
 }
 
 /// The pods that an object controls.

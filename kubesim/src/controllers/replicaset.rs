@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::owned::{
-    create_pod, delete_pod, is_active, is_available, is_ready, owner_key, pod_from, pods_of, set_condition,
+    adopt, adopters, create_pod, delete_pod, is_active, is_available, is_ready, owner_key, pod_from, pods_of,
+    set_condition,
 };
 use super::recorder::Note;
 use super::{Context, Controller, Key, Seen, key_of};
@@ -25,7 +26,11 @@ impl Controller for ReplicaSets {
     fn concerns(&mut self, store: &Store, resource: &GroupResource, change: &Seen<'_>) -> Vec<Key> {
         match (resource.group.as_str(), resource.resource.as_str()) {
             ("apps", "replicasets") if !change.deleted => vec![key_of(change.object)],
-            ("", "pods") => owner_key(change.object, "ReplicaSet").into_iter().collect(),
+            ("", "pods") => {
+                let mut keys = adopters(store, &replica_sets(), change.object);
+                keys.extend(owner_key(change.object, "ReplicaSet"));
+                keys
+            }
             // A service account that was waited for.
             ("", "serviceaccounts") if change.previous.is_none() => {
                 let (sets, _) = store.list(&replica_sets(), Some(change.object.namespace()));
@@ -37,6 +42,7 @@ impl Controller for ReplicaSets {
 
     fn reconcile(&mut self, context: &mut Context<'_>, key: &Key) {
         let Some(set) = context.store.get(&replica_sets(), &key.0, &key.1) else { return };
+        adopt(context.store, &GroupResource::new("", "pods"), &set);
         let wanted = usize::try_from(set["spec"]["replicas"].as_i64().unwrap_or(1)).unwrap_or(0);
         let active: Vec<Object> =
             pods_of(context.store, &set).into_iter().filter(|pod| is_active(pod)).collect();
@@ -113,10 +119,13 @@ impl ReplicaSets {
         status["terminatingReplicas"] = json!(terminating);
         if let Some(message) = refused {
             let mut conditions = set["status"]["conditions"].as_array().cloned().unwrap_or_default();
-            let failure = json!({
-                "type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message,
-            });
-            set_condition(&mut conditions, failure, &context.clock.rfc3339());
+            // Each try names another pod that was not made; the first one stands for all.
+            if !conditions.iter().any(|condition| condition["type"] == "ReplicaFailure") {
+                let failure = json!({
+                    "type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message,
+                });
+                set_condition(&mut conditions, failure, &context.clock.rfc3339());
+            }
             status["conditions"] = json!(conditions);
         }
         context.set_status(&replica_sets(), key, &status);

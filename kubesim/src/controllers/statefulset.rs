@@ -2,10 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::owned::{create_pod, delete_pod, is_active, is_available, is_ready, owner_key, pod_from, pods_of};
+use super::owned::{
+    adopt, create_pod, delete_pod, is_active, is_available, is_ready, owner_key, pod_from, pods_of,
+};
 use super::recorder::Note;
 use super::rollout::template_hash;
-use super::{Context, Controller, Key, Seen, key_of};
+use super::{Context, Controller, Key, Seen, key_of, revisions};
 use crate::store::{GroupResource, Meta, Object, Store};
 
 const COMPONENT: &str = "statefulset-controller";
@@ -34,6 +36,8 @@ impl Controller for StatefulSets {
         let parallel = set["spec"]["podManagementPolicy"] == "Parallel";
         let revision = format!("{}-{}", set.name(), template_hash(&set["spec"]["template"], 0));
         if !set.is_terminating() {
+            adopt(store, &GroupResource::new("", "pods"), &set);
+            revisions::keep(context, &set, &revision, &revision, &pods_of(store, &set));
             step(context, &set, &revision, start..start + wanted, parallel);
         }
         write_status(context, key, &set, &revision);
@@ -116,7 +120,7 @@ fn create(context: &mut Context<'_>, set: &Value, revision: &str, number: u64) {
         object["metadata"]["name"] = json!(claim_name);
         object["metadata"]["namespace"] = json!(set.namespace());
         object["metadata"]["labels"] = set["spec"]["selector"]["matchLabels"].clone();
-        object["status"] = json!({"phase": "Pending"});
+        crate::admission::complete_claim(context.store, &mut object);
         // It outlives its pod, and so it may be there.
         let _ = context.store.create(&GroupResource::new("", "persistentvolumeclaims"), object);
         let volume = json!({"name": claim.name(), "persistentVolumeClaim": {"claimName": claim_name}});

@@ -3,6 +3,7 @@
 mod aggregated;
 mod legacy;
 mod openapi;
+mod openapi_v2;
 
 use serde_json::json;
 
@@ -30,13 +31,16 @@ pub(crate) fn answer(core: &Core, call: &Call) -> Result<Reply, Status> {
             legacy::resources(core, group, version).map_or_else(Reply::path_not_found, Reply::value)
         }
         ["version"] => Reply::value(version(core)),
-        ["openapi", "v2"] => openapi::v2(core, call),
+        ["openapi", "v2"] => openapi_v2::answer(core, call),
         ["openapi", "v3"] => Reply::value(openapi::index(core)),
         ["openapi", "v3", "api", version] => {
             openapi::document(core, "", version).map_or_else(Reply::path_not_found, Reply::value)
         }
         ["openapi", "v3", "apis", group, version] => {
             openapi::document(core, group, version).map_or_else(Reply::path_not_found, Reply::value)
+        }
+        [probe @ ("healthz" | "livez" | "readyz")] if call.info.query.is_true("verbose") => {
+            Reply::text(format!("[+]ping ok\n[+]log ok\n[+]etcd ok\n{probe} check passed\n"))
         }
         ["healthz" | "livez" | "readyz", ..] => Reply::text("ok"),
         [] => Reply::value(json!({"paths": paths(core)})),

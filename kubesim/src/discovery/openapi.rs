@@ -1,4 +1,4 @@
-//! OpenAPI v3, one document for each group-version, made from the table of types; and a bare v2.
+//! OpenAPI v3, one document for each group-version, made from the table of types.
 //!
 //! What clients read of it: that a kind's PATCH takes `fieldValidation` and strategic merge patches, the
 //! merge keys, and the fields (`kubectl explain`). Descriptions are not carried.
@@ -6,11 +6,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use crate::handlers::{Call, Core, Reply, accepted};
+use crate::handlers::Core;
 use crate::resources::Resource;
 use crate::schema::{self, Field, Shape, Type};
 use crate::store::{GroupResource, Meta};
@@ -18,6 +16,10 @@ use crate::store::{GroupResource, Meta};
 const OBJECT_META: &str = "apimachinery.pkg.apis.meta.v1.ObjectMeta";
 const LIST_META: &str = "apimachinery.pkg.apis.meta.v1.ListMeta";
 const DELETE_OPTIONS: &str = "apimachinery.pkg.apis.meta.v1.DeleteOptions";
+const QUANTITY: &str = "apimachinery.pkg.api.resource.Quantity";
+const INT_OR_STRING: &str = "apimachinery.pkg.util.intstr.IntOrString";
+const TIME: &str = "apimachinery.pkg.apis.meta.v1.Time";
+const MICRO_TIME: &str = "apimachinery.pkg.apis.meta.v1.MicroTime";
 const STATUS: &str = "apimachinery.pkg.apis.meta.v1.Status";
 
 /// `/openapi/v3`: where the document of each group-version is.
@@ -94,6 +96,14 @@ impl Schemas {
         }
     }
 
+    /// A reference to a type that is no object.
+    fn simple(&mut self, name: &str, schema: Value) -> Value {
+        let name = format!("io.k8s.{name}");
+        let reference = json!({"$ref": format!("#/components/schemas/{name}")});
+        self.done.entry(name).or_insert(schema);
+        reference
+    }
+
     fn describe(&mut self, found: &Type) -> Value {
         let mut properties = Map::new();
         let mut required = Vec::new();
@@ -125,7 +135,9 @@ impl Schemas {
 
     fn property(&mut self, field: &Field) -> Value {
         let mut property = match &field.shape {
-            Shape::Type(_) => json!({"allOf": [self.shape(&field.shape)]}),
+            Shape::Type(_) | Shape::Quantity | Shape::IntOrString | Shape::Time | Shape::MicroTime => {
+                json!({"allOf": [self.shape(&field.shape)]})
+            }
             shape => self.shape(shape),
         };
         if !field.keys.is_empty() {
@@ -151,16 +163,21 @@ impl Schemas {
 
     fn shape(&mut self, shape: &Shape) -> Value {
         match shape {
-            Shape::Text | Shape::Quantity | Shape::Duration => json!({"type": "string"}),
+            Shape::Text | Shape::Duration => json!({"type": "string"}),
+            Shape::Quantity => {
+                self.simple(QUANTITY, json!({"oneOf": [{"type": "string"}, {"type": "number"}]}))
+            }
             Shape::Bool => json!({"type": "boolean"}),
             Shape::Int32 => json!({"type": "integer", "format": "int32"}),
             Shape::Int64 => json!({"type": "integer", "format": "int64"}),
             Shape::Double => json!({"type": "number", "format": "double"}),
             Shape::Bytes => json!({"type": "string", "format": "byte"}),
-            Shape::IntOrString => {
-                json!({"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]})
-            }
-            Shape::Time | Shape::MicroTime => json!({"type": "string", "format": "date-time"}),
+            Shape::IntOrString => self.simple(
+                INT_OR_STRING,
+                json!({"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]}),
+            ),
+            Shape::Time => self.simple(TIME, json!({"type": "string", "format": "date-time"})),
+            Shape::MicroTime => self.simple(MICRO_TIME, json!({"type": "string", "format": "date-time"})),
             Shape::FreeObject | Shape::FieldSet => json!({"type": "object"}),
             Shape::Anything => json!({}),
             Shape::Type(name) => self.refer(name),
@@ -322,31 +339,4 @@ fn add_paths(paths: &mut Map<String, Value>, schemas: &mut Schemas, resource: &R
         let get = operation("get", None, &one, Vec::new());
         paths.insert(path, json!({"get": get}));
     }
-}
-
-/// `/openapi/v2`. Clients ask for it only for kinds that v3 does not have, of which there are none; so it
-/// is there, and empty.
-pub(super) fn v2(core: &Core, call: &Call) -> Reply {
-    let version = format!("v1.{}.2", core.minor);
-    // Go's MIME parser rejects the `@` of the type that clients ask for; the dotted one is what is sent.
-    let wants_protobuf =
-        accepted(&call.headers).iter().any(|media| media.name.contains("proto-openapi.spec.v2"));
-    if !wants_protobuf {
-        return Reply::value(json!({
-            "swagger": "2.0", "info": {"title": "Kubernetes", "version": version}, "paths": {}, "definitions": {},
-        }));
-    }
-    let field = |tag: u8, content: &[u8]| {
-        let length = u8::try_from(content.len()).unwrap_or(0);
-        let mut out = vec![tag << 3 | 2, length];
-        out.extend_from_slice(&content[..usize::from(length)]);
-        out
-    };
-    let info = [field(1, b"Kubernetes"), field(2, version.as_bytes())].concat();
-    let document = [field(1, b"2.0"), field(2, &info), field(8, b"")].concat();
-    Reply::Bytes(
-        StatusCode::OK,
-        "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
-        Bytes::from(document),
-    )
 }

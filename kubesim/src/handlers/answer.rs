@@ -27,8 +27,8 @@ pub(crate) enum Reply {
     Value(StatusCode, Value),
     /// Bytes of a content type.
     Bytes(StatusCode, &'static str, Bytes),
-    /// A stream of JSON documents.
-    Stream(Body),
+    /// A stream of a content type.
+    Stream(&'static str, Body),
 }
 
 impl Reply {
@@ -90,20 +90,25 @@ pub(crate) fn success(reply: Reply, call: &Call, gzip: bool) -> Response<Body> {
         }
         Reply::Value(status, value) => (status, "application/json", Body::whole(to_bytes(&value))),
         Reply::Bytes(status, content_type, bytes) => (status, content_type, Body::whole(bytes)),
-        Reply::Stream(body) => (StatusCode::OK, "application/json", body),
+        Reply::Stream(content_type, body) => (StatusCode::OK, content_type, body),
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
-    for warning in &call.warnings {
+    warn(headers, &call.warnings);
+    compress(response, gzip)
+}
+
+/// What was noticed on the way is said with a refusal too.
+pub(crate) fn warn(headers: &mut http::HeaderMap, warnings: &[String]) {
+    for warning in warnings {
         let text = warning.replace('\\', "\\\\").replace('"', "\\\"");
         if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{text}\"")) {
             headers.append(header::WARNING, value);
         }
     }
-    compress(response, gzip)
 }
 
 fn compress(response: Response<Body>, gzip: bool) -> Response<Body> {

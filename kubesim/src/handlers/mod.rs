@@ -2,6 +2,8 @@
 
 mod answer;
 mod delete;
+mod follow;
+mod impersonate;
 mod info;
 mod logs;
 mod negotiate;
@@ -128,11 +130,14 @@ impl Core {
         let response = match (user, body) {
             (None, _) => answer::failure(&Status::unauthorized()),
             (Some(_), Err(status)) => answer::failure(&status),
-            (Some(user), Ok(body)) => {
-                let warnings = Vec::new();
-                let call = Call { info, headers: head.headers, body, user, format, now: at, warnings };
-                self.respond(call, accept_gzip)
-            }
+            (Some(sender), Ok(body)) => match impersonate::user(self, sender, &head.headers) {
+                Err(status) => answer::failure(&status),
+                Ok(user) => {
+                    let warnings = Vec::new();
+                    let call = Call { info, headers: head.headers, body, user, format, now: at, warnings };
+                    self.respond(call, accept_gzip)
+                }
+            },
         };
         if head.method == http::Method::HEAD {
             return response.map(|_| Body::whole(Bytes::new()));
@@ -143,12 +148,17 @@ impl Core {
     fn respond(&self, mut call: Call, gzip: bool) -> Response<Body> {
         match self.route(&mut call) {
             Ok(reply) => answer::success(reply, &call, gzip),
-            Err(status) => answer::failure(&status),
+            Err(status) => {
+                let mut response = answer::failure(&status);
+                answer::warn(response.headers_mut(), &call.warnings);
+                response
+            }
         }
     }
 
     fn route(&self, call: &mut Call) -> Result<Reply, Status> {
         if !call.info.is_resource {
+            crate::admission::authorize(self, call)?;
             return crate::discovery::answer(self, call);
         }
         let info = &call.info;

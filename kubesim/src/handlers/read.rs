@@ -85,41 +85,33 @@ impl Core {
     pub(super) fn list(&self, call: &Call, resource: &Arc<Resource>) -> Result<Reply, Status> {
         let selection = Selection::of(call, resource)?;
         let asked = revision_of(call)?;
-        let exact = match (call.info.query.get("resourceVersionMatch"), asked) {
-            (None | Some("NotOlderThan"), _) => false,
-            (Some("Exact"), Some(revision)) if revision > 0 => true,
-            (Some(other), _) => {
-                return Err(Status::invalid(
-                    "meta.k8s.io",
-                    "ListOptions",
-                    "",
-                    &format!(
-                        "resourceVersionMatch: Forbidden: resourceVersionMatch \"{other}\" is forbidden for this resourceVersion"
-                    ),
-                ));
-            }
-        };
+        let exact = exact_match(call, asked)?;
         let namespace = namespace_filter(call, resource);
+        let token = call.info.query.get("continue").map(Continue::decode).transpose()?;
         let (mut items, mut revision) = self.store.list(&resource.storage(), namespace);
         if let Some(asked) = asked.filter(|asked| *asked > revision) {
             return Err(Status::too_large_resource_version(asked, revision));
         }
-        if let Some(asked) = asked.filter(|asked| exact && *asked != revision) {
-            items = self.store.list_at(&resource.storage(), namespace, asked).map_err(|expired| {
-                let message = "The resourceVersion for the provided list is too old.";
+        // A page belongs to the state that the first page showed.
+        let at = token.as_ref().map(|token| token.revision).or(asked.filter(|_| exact));
+        if let Some(at) = at.filter(|at| *at != revision) {
+            items = self.store.list_at(&resource.storage(), namespace, at).map_err(|expired| {
+                let message = if token.is_some() {
+                    STALE_PAGE
+                } else {
+                    "The resourceVersion for the provided list is too old."
+                };
                 Status { message: message.to_owned(), ..expired }
             })?;
-            revision = asked;
+            revision = at;
         }
         items.retain(|item| selection.matches(item));
         let mut metadata = Map::new();
         metadata.insert("resourceVersion".into(), json!(revision.to_string()));
-        if let Some(token) = call.info.query.get("continue") {
-            let from = Continue::decode(token)?;
+        if let Some(from) = token {
             items.retain(|item| {
                 (item.namespace(), item.name()) >= (from.namespace.as_str(), from.name.as_str())
             });
-            metadata.insert("resourceVersion".into(), json!(from.revision.to_string()));
         }
         if let Some(limit) = call.info.query.number("limit").and_then(|limit| usize::try_from(limit).ok())
             && limit > 0
@@ -127,12 +119,8 @@ impl Core {
         {
             let rest = items.split_off(limit);
             let next: &Object = &rest[0];
-            let first_revision = metadata["resourceVersion"].as_str().and_then(|rv| rv.parse().ok());
-            let token = Continue {
-                revision: first_revision.unwrap_or(revision),
-                namespace: next.namespace().to_owned(),
-                name: next.name().to_owned(),
-            };
+            let token =
+                Continue { revision, namespace: next.namespace().to_owned(), name: next.name().to_owned() };
             metadata.insert("continue".into(), json!(token.encode()));
             if selection.is_everything() {
                 metadata.insert("remainingItemCount".into(), json!(rest.len()));
@@ -141,6 +129,35 @@ impl Core {
         Ok(Reply::List(resource.clone(), items, Value::Object(metadata)))
     }
 }
+
+/// Whether the state at exactly the `resourceVersion` is asked for.
+fn exact_match(call: &Call, asked: Option<u64>) -> Result<bool, Status> {
+    let query = &call.info.query;
+    let Some(found) = query.get("resourceVersionMatch") else { return Ok(false) };
+    let refused = |why: String| {
+        Status::invalid("meta.k8s.io", "ListOptions", "", &format!("resourceVersionMatch: {why}"))
+    };
+    if query.get("continue").is_some() {
+        return Err(refused("Forbidden: resourceVersionMatch is forbidden when continue is provided".into()));
+    }
+    if asked.is_none() {
+        let why = "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided";
+        return Err(refused(why.into()));
+    }
+    match (found, asked) {
+        ("NotOlderThan", _) => Ok(false),
+        ("Exact", Some(0)) => Err(refused(
+            "Forbidden: resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"".into(),
+        )),
+        ("Exact", _) => Ok(true),
+        (other, _) => Err(refused(format!(
+            "Unsupported value: \"{other}\": supported values: \"Exact\", \"NotOlderThan\", \"\""
+        ))),
+    }
+}
+
+const STALE_PAGE: &str = "The provided continue parameter is too old to display a consistent list result. You can \
+    start a new list without the continue parameter.";
 
 /// The namespace that a list or watch is about; `None` for all.
 pub(super) fn namespace_filter<'a>(call: &'a Call, resource: &Resource) -> Option<&'a str> {

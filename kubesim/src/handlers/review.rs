@@ -58,11 +58,12 @@ impl Core {
                 path: String::new(),
             }
         };
-        if crate::admission::allowed(self, user, &attributes) {
-            json!({"allowed": true})
-        } else {
-            json!({"allowed": false})
+        let decision = crate::admission::decide(self, user, &attributes);
+        let mut status = json!({"allowed": decision.allowed});
+        if !decision.reason.is_empty() {
+            status["reason"] = json!(decision.reason);
         }
+        status
     }
 }
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::answer::Reply;
 use super::delete::Options;
+use super::follow::Follower;
 use super::logs::LogRequest;
 use super::negotiate::Media;
 use super::{Call, Core, header, storage_namespace};
@@ -106,6 +107,10 @@ impl Core {
         }
         let request = LogRequest::parse(container, query);
         let text = self.logs.log(pod.namespace(), pod.name(), &request)?;
+        if query.is_true("follow") && !request.previous {
+            let follower = Follower { store: self.store.clone(), logs: self.logs.clone(), pod, request };
+            return Ok(Reply::Stream("text/plain", follower.stream(text)));
+        }
         Ok(Reply::text(Bytes::from(text)))
     }
 

@@ -61,6 +61,8 @@ impl Core {
         let object = self.change(call, resource, part, &writer, |call, current| {
             let mut next = present(resource, current);
             patch.apply(&mut next, resource)?;
+            drop_nulls(&mut next);
+            admission::check_patched(call, resource, &mut next, &patch)?;
             self.normalise(call, resource, &mut next)?;
             Ok(next)
         })?;

@@ -78,7 +78,10 @@ impl Core {
             // The head of the answer is 200 and the refusal its first event, as client-go expects it.
             Err(expired) => {
                 let event = json!({"type": "ERROR", "object": expired.to_json()});
-                return Ok(Reply::Stream(Body::stream(futures::stream::iter([line(&event)]))));
+                return Ok(Reply::Stream(
+                    "application/json",
+                    Body::stream(futures::stream::iter([line(&event)])),
+                ));
             }
         };
         let clock = self.store.clock();
@@ -94,9 +97,12 @@ impl Core {
             bookmark: bookmarks.then(|| after(clock, BOOKMARK)),
             ended: false,
         };
-        Ok(Reply::Stream(Body::stream(futures::stream::unfold(watcher, |mut watcher| async move {
-            watcher.next().await.map(|bytes| (bytes, watcher))
-        }))))
+        Ok(Reply::Stream(
+            "application/json",
+            Body::stream(futures::stream::unfold(watcher, |mut watcher| async move {
+                watcher.next().await.map(|bytes| (bytes, watcher))
+            })),
+        ))
     }
 }
 

@@ -45,6 +45,10 @@ enum State {
         until: Timestamp,
         tries: u32,
     },
+    /// What it is configured by is missing.
+    Unconfigured {
+        error: String,
+    },
     Running {
         since: Timestamp,
         probed: Option<Timestamp>,
@@ -100,6 +104,8 @@ pub(super) struct World<'a> {
     pub(super) restart: Restart,
     pub(super) now: Timestamp,
     pub(super) said: &'a mut Vec<Said>,
+    /// What keeps a container of this name from being created.
+    pub(super) unset: &'a dyn Fn(&str) -> Option<String>,
 }
 
 impl Container {
@@ -138,6 +144,12 @@ impl Container {
             let behaviour = world.images.get(&self.image);
             match self.state.clone() {
                 State::New => self.pull(world, &behaviour, 0),
+                State::Unconfigured { .. } => {
+                    if (world.unset)(&self.name).is_some() {
+                        return None;
+                    }
+                    self.pull(world, &behaviour, 0);
+                }
                 State::Pull { until, tries, error, since } => {
                     // Healed meanwhile: the next try is still due only when the wait is over.
                     if world.now < until {
@@ -262,6 +274,11 @@ impl Container {
             self.say(world, "Normal", "Pulled", message);
             world.pulled.insert(place);
         }
+        if let Some(error) = (world.unset)(&self.name) {
+            self.say(world, "Warning", "Failed", format!("Error: {error}"));
+            self.state = State::Unconfigured { error };
+            return;
+        }
         self.say(world, "Normal", "Created", "Container created".into());
         self.say(world, "Normal", "Started", "Container started".into());
         let text = match behaviour {
@@ -309,7 +326,18 @@ impl Container {
 
     /// Whether it waits and has never run.
     pub(super) fn has_never_run(&self) -> bool {
-        matches!(self.state, State::New | State::Pull { .. }) && self.last.is_none()
+        matches!(self.state, State::New | State::Pull { .. } | State::Unconfigured { .. })
+            && self.last.is_none()
+    }
+
+    /// Whether anything has been done about it.
+    pub(super) fn has_begun(&self) -> bool {
+        !matches!(self.state, State::New) || self.last.is_some()
+    }
+
+    /// Whether what it is configured by is missing.
+    pub(super) fn is_unconfigured(&self) -> bool {
+        matches!(self.state, State::Unconfigured { .. })
     }
 
     /// The exit code, once it has ended for good.
@@ -340,6 +368,9 @@ impl Container {
                     json!({"reason": "ErrImagePull", "message": error})
                 };
             }
+            State::Unconfigured { error } => {
+                state["waiting"] = json!({"reason": "CreateContainerConfigError", "message": error});
+            }
             State::Running { since, .. } => state["running"] = json!({"startedAt": time(*since)}),
             State::Ended(ended) => state["terminated"] = self.terminated(ended, uid),
             State::CrashLoop { wait, .. } => {
@@ -354,7 +385,7 @@ impl Container {
         if let Some(ended) = &self.last {
             last["terminated"] = self.terminated(ended, uid);
         }
-        let began = !matches!(self.state, State::New | State::Pull { .. }) || self.last.is_some();
+        let began = !self.has_never_run();
         let mut status = json!({
             "name": self.name, "image": self.image, "ready": self.is_ready_now(),
             "restartCount": self.restarts, "started": self.is_running(), "state": state, "lastState": last,

@@ -6,6 +6,7 @@
 //! cluster, or the mirror of another one ([`remote`]). Events and states are those
 //! of kubelet 1.37.
 
+mod config;
 mod container;
 mod images;
 mod logs;
@@ -41,6 +42,10 @@ pub(crate) struct Kubelets {
     addresses: u32,
     /// Images that a node has: a second container starts without pulling.
     pulled: std::collections::BTreeSet<(String, String)>,
+    /// Pods that wait for a ConfigMap or a Secret.
+    unconfigured: std::collections::BTreeSet<Key>,
+    /// Whether ConfigMaps and Secrets can be looked up.
+    sees_config: bool,
 }
 
 fn pods() -> GroupResource {
@@ -60,7 +65,14 @@ impl Kubelets {
             runs: BTreeMap::new(),
             addresses: 0,
             pulled: std::collections::BTreeSet::new(),
+            unconfigured: std::collections::BTreeSet::new(),
+            sees_config: true,
         }
+    }
+
+    /// Kubelets that see nodes and pods alone, and take it that what a pod is configured by is there.
+    pub(crate) fn without_config(self) -> Self {
+        Self { sees_config: false, ..self }
     }
 
     fn reconcile_node(&mut self, context: &mut Context<'_>, name: &str) {
@@ -86,6 +98,9 @@ impl Kubelets {
     fn reconcile_pod(&mut self, context: &mut Context<'_>, key: &Key) {
         let store = context.store;
         let pod = store.get(&pods(), &key.0, &key.1);
+        if pod.is_none() {
+            self.unconfigured.remove(key);
+        }
         let stale = |run: &Run| pod.as_ref().is_none_or(|pod| pod.uid() != run.uid());
         if self.runs.get(key).is_some_and(stale) {
             self.runs.remove(key);
@@ -127,7 +142,31 @@ impl Kubelets {
             }
         };
         let mut said = Vec::new();
-        let next = run.advance(&pod, &self.images, &mut self.pulled, context.now(), &mut said);
+        let config = self.sees_config.then_some(store);
+        let unmounted = match config.filter(|_| !run.has_begun()) {
+            Some(store) => config::unmountable(store, &pod),
+            None => None,
+        };
+        let next = match &unmounted {
+            Some(_) => None,
+            None => run.advance(&pod, config, &self.images, &mut self.pulled, context.now(), &mut said),
+        };
+        if unmounted.is_some() || run.is_unconfigured() {
+            self.unconfigured.insert(key.clone());
+        } else {
+            self.unconfigured.remove(key);
+        }
+        if let Some(message) = unmounted {
+            let note = Note {
+                component: COMPONENT,
+                host: node_name,
+                kind: "Warning",
+                reason: "FailedMount",
+                message: &message,
+                field_path: "",
+            };
+            context.recorder.note(&pod, &note);
+        }
         for Said { container, kind, reason, message, log } in said {
             if let Some((text, previous_ended)) = log {
                 self.logs.write(&key.0, &key.1, &container, context.now(), &text, previous_ended);
@@ -194,6 +233,10 @@ impl Controller for Kubelets {
                 if change.object["spec"]["nodeName"].as_str().is_some_and(|node| !node.is_empty()) =>
             {
                 vec![key_of(change.object)]
+            }
+            ("", "configmaps" | "secrets") if !change.deleted => {
+                let namespace = change.object.namespace();
+                self.unconfigured.iter().filter(|key| key.0 == namespace).cloned().collect()
             }
             _ => Vec::new(),
         }

@@ -6,11 +6,11 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::container::{Container, Restart, Said, World, time};
-use super::containers;
 use super::images::Images;
+use super::{config, containers};
 use crate::clock::Clock;
 use crate::controllers::set_condition;
-use crate::store::Meta;
+use crate::store::{Meta, Store};
 
 /// A pod that a kubelet has.
 pub(super) struct Run {
@@ -47,6 +47,16 @@ impl Run {
         self.containers.iter().any(|container| container.init && container.name == name)
     }
 
+    /// Whether any container has been begun.
+    pub(super) fn has_begun(&self) -> bool {
+        self.containers.iter().any(Container::has_begun)
+    }
+
+    /// Whether a container cannot be created for lack of what it is configured by.
+    pub(super) fn is_unconfigured(&self) -> bool {
+        self.containers.iter().any(Container::is_unconfigured)
+    }
+
     /// The containers that run, each with the list of the spec that it is in.
     pub(super) fn running(&self) -> Vec<(String, &'static str)> {
         let running = self.containers.iter().filter(|container| container.is_running());
@@ -61,6 +71,7 @@ impl Run {
     pub(super) fn advance(
         &mut self,
         pod: &Value,
+        config_of: Option<&Store>,
         images: &Images,
         pulled: &mut BTreeSet<(String, String)>,
         now: Timestamp,
@@ -75,6 +86,7 @@ impl Run {
             restart: self.restart,
             now,
             said,
+            unset: &|container| config_of.and_then(|store| config::unset(store, pod, container)),
         };
         let mut next: Option<Timestamp> = None;
         for container in &mut self.containers {
@@ -174,7 +186,7 @@ impl Run {
             }
             condition
         };
-        let sandbox_gone = matches!(phase, "Succeeded" | "Failed");
+        let sandbox_gone = matches!(phase, "Succeeded" | "Failed") || !self.has_begun();
         let not_ready = || match phase {
             "Succeeded" => Some(("PodCompleted", String::new())),
             "Failed" => Some(("PodFailed", String::new())),
@@ -203,6 +215,13 @@ impl Run {
                 condition("ContainersReady", not_ready()),
             ],
         });
+        // The address is the sandbox's, and there is none before the volumes are mounted.
+        if !self.has_begun()
+            && let Some(fields) = status.as_object_mut()
+        {
+            fields.remove("podIP");
+            fields.remove("podIPs");
+        }
         if has_init {
             status["initContainerStatuses"] = json!(statuses(true, waiting));
         }

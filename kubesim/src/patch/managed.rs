@@ -85,9 +85,15 @@ fn read(object: &Value) -> Vec<Entry> {
 }
 
 fn write(object: &mut Value, entries: &[Entry]) {
+    let mut entries: Vec<&Entry> = entries.iter().filter(|entry| !entry.set.is_empty()).collect();
+    entries.sort_by(|a, b| {
+        let order = |entry: &Entry| {
+            (entry.operation.clone(), entry.time.clone(), entry.manager.clone(), entry.api_version.clone())
+        };
+        order(a).cmp(&order(b))
+    });
     let entries: Vec<Value> = entries
-        .iter()
-        .filter(|entry| !entry.set.is_empty())
+        .into_iter()
         .map(|entry| {
             let mut value = json!({
                 "manager": entry.manager, "operation": entry.operation, "apiVersion": entry.api_version,
@@ -173,20 +179,23 @@ pub(crate) fn apply(
     // What changes by this apply, and who else holds it.
     let mut changed = Set::changed(current, &next, node);
     changed.intersect(&wanted);
+    let mut disputed = changed.clone();
+    if let Some(own) = last_applied_by_kubectl(current, resource, writer) {
+        disputed.subtract(&own);
+    }
     let mut conflicts: Vec<(String, Vec<String>)> = Vec::new();
     for entry in entries.iter_mut().filter(|entry| !writer.owns(entry, &api_version)) {
         let mut paths = Vec::new();
-        entry.set.common(&changed, "", &mut paths);
-        if paths.is_empty() {
-            continue;
-        }
-        if force {
+        entry.set.common(&disputed, "", &mut paths);
+        if force || paths.is_empty() {
             entry.set.subtract(&changed);
         } else {
             conflicts.push((describe(entry), paths));
         }
     }
     if !conflicts.is_empty() {
+        // By the name of the manager, as the real server sorts them.
+        conflicts.sort();
         return Err(conflict(&conflicts));
     }
     let before = entries.iter().position(|entry| writer.owns(entry, &api_version));
@@ -211,7 +220,42 @@ pub(crate) fn apply(
         entry.set.intersect(&present);
     }
     write(&mut next, &entries);
+    if writer.manager == KUBECTL && next["metadata"]["annotations"][LAST_APPLIED].is_string() {
+        next["metadata"]["annotations"][LAST_APPLIED] = json!(format!("{}\n", last_applied(&config)));
+    }
     Ok(next)
+}
+
+/// The manager as which kubectl applies on the server's side.
+const KUBECTL: &str = "kubectl";
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// The fields that kubectl applied on the client's side and that still are as it left them: an apply by
+/// kubectl on the server's side takes them over without a conflict.
+fn last_applied_by_kubectl(current: &Value, resource: &Resource, writer: &Writer) -> Option<Set> {
+    let text = current["metadata"]["annotations"][LAST_APPLIED].as_str()?;
+    if writer.manager != KUBECTL {
+        return None;
+    }
+    let last: Value = serde_json::from_str(text).ok()?;
+    if last["apiVersion"] != resource.api_version() {
+        return None;
+    }
+    let node = Node::of(resource);
+    let mut own = Set::of(&last, node);
+    own.subtract(&Set::changed(current, &last, node));
+    Some(own)
+}
+
+/// A configuration as kubectl keeps it in its annotation.
+fn last_applied(config: &Value) -> Value {
+    let mut config = config.clone();
+    if let Some(annotations) = config["metadata"]["annotations"].as_object_mut() {
+        annotations.remove(LAST_APPLIED);
+    } else {
+        config["metadata"]["annotations"] = json!({});
+    }
+    config
 }
 
 fn describe(entry: &Entry) -> String {

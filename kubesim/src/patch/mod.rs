@@ -47,6 +47,27 @@ impl Patch {
         }
     }
 
+    /// What a refusal shows of it: a strategic merge patch as Go prints a map, else the patched object.
+    pub(crate) fn shown(&self, patched: &Value) -> String {
+        match self {
+            Self::Strategic(patch) => go_map(patch),
+            _ => patched.to_string(),
+        }
+    }
+
+    /// A wrong type, in the words of the converter that takes in this form of patch.
+    pub(crate) fn type_error(&self, why: String) -> String {
+        let Self::Strategic(_) = self else { return why };
+        let wanted = why.rsplit(" of type ").next().unwrap_or_default();
+        let found = why.split_whitespace().nth(3).unwrap_or_default();
+        match wanted {
+            _ if wanted.starts_with("[]") => format!("cannot restore slice from {found}"),
+            _ if wanted.starts_with("map[") => format!("cannot restore map from {found}"),
+            _ if wanted.contains('.') => format!("cannot restore struct from: {found}"),
+            _ => format!("unrecognized type: {wanted}"),
+        }
+    }
+
     /// Changes an object of `resource`.
     pub(crate) fn apply(&self, object: &mut Value, resource: &Resource) -> Result<(), Status> {
         match self {
@@ -61,18 +82,30 @@ impl Patch {
     /// Changes an object whose lists have no merge keys.
     pub(crate) fn apply_untyped(&self, object: &mut Value) -> Result<(), Status> {
         match self {
-            Self::Json(patch) => json_patch::patch(object, patch).map_err(|error| {
-                Status::new(
-                    422,
-                    "Invalid",
-                    format!("the server rejected our request due to an error in our request: {error}"),
-                )
+            // The real server keeps to itself which operation failed, and so do we.
+            Self::Json(patch) => json_patch::patch(object, patch).map_err(|_| {
+                Status::new(422, "Invalid", "the server rejected our request due to an error in our request")
             }),
             Self::Merge(patch) | Self::Strategic(patch) => {
                 merge(object, patch);
                 Ok(())
             }
         }
+    }
+}
+
+/// A value as Go's `%+v` prints it.
+fn go_map(value: &Value) -> String {
+    match value {
+        Value::Object(fields) => {
+            let fields: Vec<String> =
+                fields.iter().map(|(key, value)| format!("{key}:{}", go_map(value))).collect();
+            format!("map[{}]", fields.join(" "))
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(go_map).collect::<Vec<_>>().join(" ")),
+        Value::String(text) => text.clone(),
+        Value::Null => "<nil>".to_owned(),
+        value => value.to_string(),
     }
 }
 

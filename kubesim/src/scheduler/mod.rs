@@ -6,6 +6,7 @@
 mod node_affinity;
 mod placement;
 mod pod_affinity;
+mod preemption;
 pub mod quantity;
 mod queue;
 mod resources;

@@ -103,6 +103,19 @@ pub fn place(pod: &Value, snapshot: &Snapshot) -> Result<String, Unschedulable> 
     }
 }
 
+/// Whether one node takes a pod.
+pub(super) fn fits(pod: &Value, node: &Object, snapshot: &Snapshot) -> bool {
+    let pinned = node_affinity::pinned_to(pod);
+    pinned.is_none_or(|names| names.contains(&node.name()))
+        && refuse(pod, node, snapshot, &pod_requests(pod), &Constraints::of(pod, snapshot)).is_none()
+}
+
+/// The message without what it says of preemption, or with something else said of it.
+pub(super) fn with_preemption(message: &str, said: &str) -> String {
+    let filters = message.split(" preemption: ").next().unwrap_or(message);
+    if said.is_empty() { filters.to_owned() } else { format!("{filters} preemption: {said}") }
+}
+
 fn refuse(
     pod: &Value,
     node: &Object,

@@ -2,10 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::placement::{Snapshot, place, refused_everywhere};
-use crate::controllers::volumes::{SELECTED_NODE, claims, is_bound, waits_for_consumer};
-use crate::controllers::{Context, Controller, Key, Note, Seen, key_of, set_condition};
-use crate::store::{GroupResource, Meta, Object, Store};
+use super::placement::{Snapshot, place, refused_everywhere, with_preemption};
+use super::preemption::{self, Plan};
+use crate::controllers::{
+    Context, Controller, Key, Note, Seen, claimed, claims, class_of, is_bound, key_of, set_condition,
+};
+use crate::store::{GroupResource, Meta, Object, Preconditions, Store};
 
 const COMPONENT: &str = "default-scheduler";
 
@@ -59,7 +61,10 @@ impl Controller for Scheduler {
                             || before["status"]["allocatable"] != change.object["status"]["allocatable"]
                     })
             }
-            ("", "persistentvolumeclaims") => true,
+            // A claim that a pod waits for.
+            ("", "persistentvolumeclaims") => change
+                .previous
+                .is_none_or(|before| before["status"]["phase"] != change.object["status"]["phase"]),
             _ => false,
         };
         if now_or_never && !self.waiting.is_empty() { vec![Key::default()] } else { Vec::new() }
@@ -87,56 +92,96 @@ impl Controller for Scheduler {
             namespaces: store.list(&GroupResource::new("", "namespaces"), None).0,
         };
         for pod in queue {
-            let unbound = match unbound_claims(store, &pod) {
-                Ok(unbound) => unbound,
-                Err(reason) => {
-                    refuse(context, &pod, &refused_everywhere(&pod, &snapshot, &reason));
-                    continue;
-                }
-            };
+            if let Some(why) = claims_in_the_way(store, &pod) {
+                refuse(context, &pod, &refused_everywhere(&pod, &snapshot, &why));
+                continue;
+            }
             match place(&pod, &snapshot) {
-                // Bound when its volumes are: until then it waits, and nothing is said.
-                Ok(node) if !unbound.is_empty() => select_node(context, &unbound, &node),
+                Ok(node) if ask_for_volumes(store, &pod, &node) => {}
                 Ok(node) => {
                     if let Some(bound) = bind(context, &pod, &node) {
                         snapshot.pods.push(bound);
                     }
                 }
-                Err(refused) => refuse(context, &pod, &refused.message),
+                Err(refused) => preempt(context, &pod, &snapshot, &refused.message),
             }
         }
     }
 }
 
-/// The pod's claims that wait for it to have a node; or why none will do.
-fn unbound_claims(store: &Store, pod: &Value) -> Result<Vec<Object>, String> {
-    let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
-    let mut unbound = Vec::new();
-    for name in volumes.filter_map(|volume| volume["persistentVolumeClaim"]["claimName"].as_str()) {
-        let claim = store.get(&claims(), pod.namespace(), name);
-        let claim = claim.ok_or_else(|| format!("persistentvolumeclaim \"{name}\" not found"))?;
-        if is_bound(&claim) {
+/// What is wrong with the claims that a pod mounts.
+fn claims_in_the_way(store: &Store, pod: &Value) -> Option<String> {
+    claimed(pod).find_map(|name| match store.get(&claims(), pod.namespace(), &name) {
+        None => Some(format!("persistentvolumeclaim \"{name}\" not found")),
+        Some(claim) if claim.is_terminating() => {
+            Some(format!("persistentvolumeclaim \"{name}\" is being deleted"))
+        }
+        Some(claim) => {
+            let waits = class_of(store, &claim).is_some_and(|(_, waits)| waits);
+            (!is_bound(&claim) && !waits)
+                .then(|| "pod has unbound immediate PersistentVolumeClaims".to_owned())
+        }
+    })
+}
+
+/// Says where the volumes of claims that have waited for their pod are wanted; whether there are any.
+fn ask_for_volumes(store: &Store, pod: &Value, node: &str) -> bool {
+    let mut asked = false;
+    for name in claimed(pod) {
+        let Some(claim) = store.get(&claims(), pod.namespace(), &name).filter(|claim| !is_bound(claim))
+        else {
             continue;
-        }
-        if !waits_for_consumer(store, &claim) {
-            return Err("pod has unbound immediate PersistentVolumeClaims".to_owned());
-        }
-        unbound.push(claim);
-    }
-    Ok(unbound)
-}
-
-/// Tells the provisioner where the volumes are wanted.
-fn select_node(context: &mut Context<'_>, claims_of_pod: &[Object], node: &str) {
-    for claim in claims_of_pod.iter().filter(|it| it["metadata"]["annotations"][SELECTED_NODE] != node) {
-        let _ = context.store.update(&claims(), claim.namespace(), claim.name(), |claim| {
-            let annotations = &mut claim["metadata"]["annotations"];
-            if !annotations.is_object() {
-                *annotations = json!({});
-            }
-            annotations[SELECTED_NODE] = json!(node);
+        };
+        asked = true;
+        let _ = store.update(&claims(), claim.namespace(), claim.name(), |claim| {
+            claim["metadata"]["annotations"]["volume.kubernetes.io/selected-node"] = json!(node);
             Ok(())
         });
+    }
+    asked
+}
+
+/// Makes room for a pod that fits nowhere, if that costs only less important ones; says what came of it.
+fn preempt(context: &mut Context<'_>, pod: &Value, snapshot: &Snapshot, message: &str) {
+    let store = context.store;
+    let nominated = pod["status"]["nominatedNodeName"].as_str().unwrap_or_default();
+    let priority = |pod: &Value| pod["spec"]["priority"].as_i64().unwrap_or(0);
+    let still_going = snapshot.pods.iter().any(|other| {
+        other["spec"]["nodeName"] == nominated && other.is_terminating() && priority(other) < priority(pod)
+    });
+    if !nominated.is_empty() && still_going {
+        let said = "not eligible due to a terminating pod on the nominated node.";
+        refuse(context, pod, &with_preemption(message, said));
+        return;
+    }
+    let (budgets, _) = store.list(&GroupResource::new("policy", "poddisruptionbudgets"), None);
+    let Some(Plan { node, victims }) = preemption::plan(pod, snapshot, &budgets) else {
+        refuse(context, pod, message);
+        return;
+    };
+    refuse(context, pod, &with_preemption(message, ""));
+    let _ = store.update(&pods(), pod.namespace(), pod.name(), |pod| {
+        pod["status"]["nominatedNodeName"] = json!(node);
+        Ok(())
+    });
+    let now = context.clock.rfc3339();
+    for victim in victims {
+        let _ = store.update(&pods(), victim.namespace(), victim.name(), |victim| {
+            let mut conditions = victim["status"]["conditions"].as_array().cloned().unwrap_or_default();
+            let condition = json!({
+                "type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler",
+                "message": format!("{COMPONENT}: preempting to accommodate a higher priority pod"),
+                "observedGeneration": victim["metadata"]["generation"],
+            });
+            set_condition(&mut conditions, condition, &now);
+            victim["status"]["conditions"] = json!(conditions);
+            Ok(())
+        });
+        let said = format!("Preempted by pod {} on node {node}", pod.uid());
+        context.recorder.note_series(&victim, "Preempting", &Note::normal(COMPONENT, "Preempted", &said));
+        let grace = victim["spec"]["terminationGracePeriodSeconds"].as_u64().unwrap_or(30);
+        let same = Preconditions { uid: Some(victim.uid().to_owned()), resource_version: None };
+        let _ = store.delete(&pods(), victim.namespace(), victim.name(), &same, grace);
     }
 }
 

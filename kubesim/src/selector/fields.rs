@@ -32,11 +32,7 @@ impl FieldSelector {
                 )));
             };
             if !offered(resource).any(|field| field == key) {
-                return Err(Status::bad_request(format!(
-                    "Unable to find \"{}\" that match label selector \"\", field selector \"{text}\": field label \
-                     not supported: {key}",
-                    crate::store::GroupResource::new(resource.group.clone(), resource.plural.clone())
-                )));
+                return Err(Status::bad_request(unknown(resource, key)));
             }
             terms.push((key.to_owned(), unescape(value), equal));
         }
@@ -62,6 +58,17 @@ impl FieldSelector {
     #[must_use]
     pub fn matches(&self, object: &Value) -> bool {
         self.0.iter().all(|(key, wanted, equal)| (read(object, key) == *wanted) == *equal)
+    }
+}
+
+/// What is said of a field that a kind does not offer; it hangs on whether the kind offers any of its own.
+fn unknown(resource: &Resource, key: &str) -> String {
+    match (resource.group.as_str(), resource.plural.as_str()) {
+        ("batch", "jobs") => format!("field label \"{key}\" not supported for Job"),
+        _ if offered(resource).count() > 2 => format!("field label not supported: {key}"),
+        _ => {
+            format!("\"{key}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
+        }
     }
 }
 

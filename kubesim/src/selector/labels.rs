@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::status::Status;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Requirement {
+pub(super) enum Requirement {
     In(String, Vec<String>),
     NotIn(String, Vec<String>),
     Exists(String),
@@ -24,14 +24,7 @@ impl LabelSelector {
     /// # Errors
     /// `BadRequest` (400) that says what was found and what was expected.
     pub fn parse(text: &str) -> Result<Self, Status> {
-        let mut requirements = Vec::new();
-        let mut rest = text.trim();
-        while !rest.is_empty() {
-            let end = part_end(rest);
-            requirements.push(requirement(rest[..end].trim(), text)?);
-            rest = rest[end..].trim_start_matches(',').trim_start();
-        }
-        Ok(Self(requirements))
+        super::query::parse(text).map(Self)
     }
 
     /// Reads a `metav1.LabelSelector`, or the plain map of labels that Services and
@@ -89,82 +82,6 @@ impl LabelSelector {
             Requirement::Less(key, bound) => number(key).is_some_and(|value| value < *bound),
         })
     }
-}
-
-/// The end of the first requirement: the first comma outside of parentheses.
-fn part_end(text: &str) -> usize {
-    let mut depth = 0_usize;
-    for (index, c) in text.char_indices() {
-        match c {
-            '(' => depth += 1,
-            ')' => depth = depth.saturating_sub(1),
-            ',' if depth == 0 => return index,
-            _ => {}
-        }
-    }
-    text.len()
-}
-
-fn requirement(part: &str, whole: &str) -> Result<Requirement, Status> {
-    let bad = |why: &str| {
-        Status::bad_request(format!("unable to parse requirement: {why} (in label selector \"{whole}\")"))
-    };
-    let key_of = |key: &str| -> Result<String, Status> {
-        let key = key.trim();
-        let valid = !key.is_empty()
-            && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/'))
-            && key.starts_with(|c: char| c.is_ascii_alphanumeric());
-        if valid { Ok(key.to_owned()) } else { Err(bad(&format!("found '{key}', expected: identifier"))) }
-    };
-    if let Some(key) = part.strip_prefix('!') {
-        return Ok(Requirement::Missing(key_of(key)?));
-    }
-    for (operator, equal) in [("!=", false), ("==", true), ("=", true)] {
-        if let Some((key, value)) = part.split_once(operator) {
-            let (key, value) = (key_of(key)?, value.trim().to_owned());
-            if value.chars().any(|c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))) {
-                return Err(bad(&format!("values[0][{key}]: Invalid value: \"{value}\"")));
-            }
-            return Ok(if equal {
-                Requirement::In(key, vec![value])
-            } else {
-                Requirement::NotIn(key, vec![value])
-            });
-        }
-    }
-    for (operator, greater) in [('>', true), ('<', false)] {
-        if let Some((key, value)) = part.split_once(operator) {
-            let bound = value
-                .trim()
-                .parse()
-                .map_err(|_| bad("for 'Gt', 'Lt' operators, the value must be an integer"))?;
-            let key = key_of(key)?;
-            return Ok(if greater {
-                Requirement::Greater(key, bound)
-            } else {
-                Requirement::Less(key, bound)
-            });
-        }
-    }
-    let Some((key, rest)) = part.split_once(|c: char| c.is_whitespace() || c == '(') else {
-        return Ok(Requirement::Exists(key_of(part)?));
-    };
-    let rest = part[key.len()..].trim_start().len().min(rest.len() + 1);
-    let rest = part[part.len() - rest..].trim_start();
-    let (negated, set) = if let Some(set) = rest.strip_prefix("notin") {
-        (true, set)
-    } else if let Some(set) = rest.strip_prefix("in") {
-        (false, set)
-    } else {
-        return Err(bad(&format!("found '{rest}', expected: in, notin, =, ==, !=, gt, lt")));
-    };
-    let set = set.trim();
-    let Some(set) = set.strip_prefix('(').and_then(|set| set.strip_suffix(')')) else {
-        return Err(bad(&format!("found '{set}', expected: '('")));
-    };
-    let values = set.split(',').map(|value| value.trim().to_owned()).collect();
-    let key = key_of(key)?;
-    Ok(if negated { Requirement::NotIn(key, values) } else { Requirement::In(key, values) })
 }
 
 #[cfg(test)]

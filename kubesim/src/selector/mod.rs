@@ -2,6 +2,7 @@
 
 mod fields;
 mod labels;
+mod query;
 
 pub use fields::FieldSelector;
 pub use labels::LabelSelector;

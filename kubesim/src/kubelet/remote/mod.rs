@@ -97,7 +97,7 @@ impl Remote {
             server.client_certificate(&User::new("kube-apiserver-kubelet-client", ["system:masters"]))?;
         let nodes = Nodes::new(store.clone(), region.to_owned(), wake.clone());
         nodes.reached_at(server.addr().port());
-        let kubelets = Kubelets::new(nodes.clone(), images.clone(), logs);
+        let kubelets = Kubelets::new(nodes.clone(), images.clone(), logs).without_config();
         let control = ControlLoop::of_kubelets(store.clone(), kubelets);
         let (pings, asked) = mpsc::unbounded_channel();
         Ok(Self {
