@@ -7,6 +7,7 @@
 
 mod cronjob;
 mod daemonset;
+mod definitions;
 mod deployment;
 mod endpoints;
 mod gc;
@@ -130,6 +131,7 @@ impl ControlLoop {
     ) -> Self {
         let mut controllers: Vec<Box<dyn Controller>> = vec![
             Box::new(namespace::Namespaces),
+            Box::new(definitions::Definitions),
             Box::new(service_account::ServiceAccounts::new(authority)),
             Box::new(gc::GarbageCollector::default()),
             Box::new(node_lifecycle::NodeLifecycle::default()),
