@@ -11,6 +11,9 @@ use crate::store::{GroupResource, Meta, Store};
 /// Amounts by the quota's own names, in thousandths.
 type Usage = BTreeMap<String, i128>;
 
+/// A limit that would be exceeded: its name, what is asked for, what is used, the limit.
+type Over<'a> = (&'a str, i128, i128, &'a Value);
+
 fn quotas() -> GroupResource {
     GroupResource::new("", "resourcequotas")
 }
@@ -36,7 +39,7 @@ pub(super) fn admit(store: &Store, resource: &GroupResource, object: &Value) -> 
             }
         }
         let used = used(store, quota);
-        let mut over: Vec<(&str, i128, i128, &Value)> = Vec::new();
+        let mut over: Vec<Over<'_>> = Vec::new();
         for (name, limit) in hard.into_iter().flatten() {
             let Some(more) = asked.get(canonical(name)).copied().filter(|more| *more > 0) else { continue };
             let now = used.get(name.as_str()).copied().unwrap_or(0);
@@ -45,7 +48,7 @@ pub(super) fn admit(store: &Store, resource: &GroupResource, object: &Value) -> 
             }
         }
         if !over.is_empty() {
-            let list = |part: &dyn Fn(&(&str, i128, i128, &Value)) -> String| {
+            let list = |part: &dyn Fn(&Over<'_>) -> String| {
                 over.iter().map(|entry| format!("{}={}", entry.0, part(entry))).collect::<Vec<_>>().join(",")
             };
             let why = format!(
