@@ -55,6 +55,8 @@ struct Book {
     skew: Option<SignedDuration>,
     /// API servers of which EKS has said that they are the right cluster's.
     confirmed: BTreeSet<String>,
+    /// Whether a gate was passed on somebody's word.
+    forced: bool,
     retries: Vec<Retry>,
     telemetry: Telemetry,
 }
@@ -68,6 +70,7 @@ impl<'a> Run<'a> {
             circuits: Circuits::default(),
             skew: None,
             confirmed: BTreeSet::new(),
+            forced: false,
             retries: Vec::new(),
             telemetry: Telemetry::default(),
         };
@@ -93,6 +96,11 @@ impl<'a> Run<'a> {
     /// EKS has said that this API server is the right cluster's.
     pub fn confirm(&self, server: &str) {
         self.book().confirmed.insert(server.to_owned());
+    }
+
+    /// Takes the permission to pass a gate, which is there once.
+    pub(crate) fn take_force(&self) -> bool {
+        !std::mem::replace(&mut self.book().forced, true)
     }
 
     /// Notes the verdict of a gate.

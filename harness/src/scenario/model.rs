@@ -479,6 +479,8 @@ pub struct Control {
     pub without: Option<Vec<String>>,
     /// Variables that are set otherwise.
     pub env: Option<BTreeMap<String, String>>,
+    /// Other arguments for every run, in place of those that its step gives.
+    pub args: Option<Vec<String>>,
     /// What must be seen after the control's last run.
     pub expect: Option<Placed<Expect>>,
 }

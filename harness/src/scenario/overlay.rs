@@ -25,6 +25,11 @@ impl Scenario {
         if let Some(env) = control.env {
             other.env.extend(env);
         }
+        if let Some(args) = control.args {
+            for run in other.steps.iter_mut().filter_map(|step| step.value.run.as_mut()) {
+                run.args.clone_from(&args);
+            }
+        }
         let left_out = control.without.unwrap_or_default();
         let left_out = |label: &str| left_out.iter().any(|it| it == label);
         other.faults.retain(|fault| !left_out(fault.label()));

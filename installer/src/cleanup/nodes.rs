@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::cluster::{Cluster, ReadError};
 use crate::duration;
+use crate::phases::right_endpoint;
 use crate::result::{Blocker, Cleanup, Code};
 
 const CLAIMS: &str = "/apis/karpenter.sh/v1/nodeclaims";
@@ -30,6 +31,7 @@ pub(super) async fn remove(cluster: &Cluster<'_>, evidence: &mut Cleanup) -> Res
         run.step("nodes", "Karpenter has no nodes of its own");
         return Ok(());
     }
+    right_endpoint(run, cluster).await?;
     run.step("nodes", format!("deleting {} node claims; Karpenter ends their instances", names.len()));
     for claim in &names {
         cluster.delete("delete a node claim", &format!("{CLAIMS}/{claim}")).await.map_err(unread)?;

@@ -2,6 +2,7 @@
 
 use crate::cluster::Cluster;
 use crate::helm::{Chart, Helm, said_last};
+use crate::phases::right_endpoint;
 use crate::result::{Blocker, Cleanup, Code};
 use crate::seams::ToolError;
 
@@ -20,6 +21,7 @@ pub(super) async fn remove(
         run.step("uninstall", format!("release {namespace}/{release} is not there"));
         return Ok(());
     }
+    right_endpoint(run, cluster).await?;
     run.step("uninstall", format!("uninstalling release {namespace}/{release}"));
     let answer = helm.uninstall().await;
     if let Err(ToolError::Stopped { reason, .. }) = &answer {

@@ -88,7 +88,7 @@ async fn edge(argv: Vec<OsString>, environment: &BTreeMap<String, String>, hooks
             anstream::eprintln!("{message}");
             let context = bare_context(redactor.clone());
             let hint = "see eks-installer --help";
-            return finish(install::usage(&context, first_line(&message), hint), &redactor, None);
+            return finish(install::usage(&context, &first_paragraph(&message), hint), &redactor, None);
         }
     };
     let job = match cli.command {
@@ -222,9 +222,11 @@ fn schema(of: Document) -> String {
     serde_json::to_string_pretty(&schema).unwrap_or_default()
 }
 
-fn first_line(text: &str) -> &str {
-    let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or(text);
-    line.trim_start_matches("error: ")
+/// The first paragraph, on one line: what is wrong, and of which arguments.
+fn first_paragraph(text: &str) -> String {
+    let lines = text.lines().map(str::trim).skip_while(|line| line.is_empty());
+    let words: Vec<&str> = lines.take_while(|line| !line.is_empty()).collect();
+    words.join(" ").trim_start_matches("error: ").to_owned()
 }
 
 /// SIGINT and SIGTERM throw the switch; a process that waits for them can always be ended with SIGKILL.

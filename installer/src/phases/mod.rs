@@ -3,6 +3,7 @@
 pub mod compute;
 pub mod core;
 mod ensure;
+mod force;
 pub mod foundation;
 pub mod storage;
 mod target;

@@ -10,6 +10,7 @@ mod readiness;
 
 pub(crate) use readiness::ready_for;
 
+use super::force::pass;
 use crate::cluster::Cluster;
 use crate::context::Run;
 use crate::helm::{Chart, ReleaseStatus};
@@ -34,24 +35,26 @@ pub struct Ended {
     pub forced: Option<Forced>,
 }
 
+impl From<Result<Forced, Vec<Blocker>>> for Ended {
+    fn from(gate: Result<Forced, Vec<Blocker>>) -> Self {
+        match gate {
+            Ok(forced) => Self { blockers: Vec::new(), forced: Some(forced) },
+            Err(blockers) => Self { blockers, forced: None },
+        }
+    }
+}
+
 /// Runs the phase; what it reads goes into `evidence`, also when it does not come to its end.
 pub async fn run(run: &Run<'_>, evidence: &mut Phase3) -> Ended {
     let mut forced = None;
     let mut gate_held = false;
     let outcome = steps(run, evidence, &mut forced, &mut gate_held).await;
     let mut blockers = outcome.err().unwrap_or_default();
-    let force = run.settings.force.as_ref().filter(|force| force.phase == Phase::Compute);
-    if let Some(force) = force
-        && gate_held
-        && forgivable(&blockers)
-    {
-        run.warn("forced", format!("the compute phase is forced: {}", force.reason));
-        run.gate("controller", "forced");
-        forced = Some(Forced {
-            phase: Phase::Compute,
-            reason: force.reason.clone(),
-            blockers: std::mem::take(&mut blockers),
-        });
+    if gate_held && forgivable(&blockers) {
+        match pass(run, Phase::Compute, "controller", std::mem::take(&mut blockers)) {
+            Ok(passed) => forced = Some(passed),
+            Err(held) => blockers = held,
+        }
     }
     Ended { blockers, forced }
 }
@@ -98,17 +101,7 @@ async fn steps(
     let cluster = connect(run, evidence).await?;
     let health = gate(run, &cluster, evidence).await?;
     if !health.healthy {
-        let force = run.settings.force.as_ref().filter(|force| force.phase == Phase::Foundation);
-        let Some(force) = force else {
-            return Err(health.blockers);
-        };
-        run.warn("forced", format!("the platform gate is forced: {}", force.reason));
-        run.gate("platform", "forced");
-        *forced = Some(Forced {
-            phase: Phase::Foundation,
-            reason: force.reason.clone(),
-            blockers: health.blockers,
-        });
+        *forced = Some(pass(run, Phase::Foundation, "platform", health.blockers)?);
     }
     *gate_held = true;
     let mut compute = Compute {

@@ -7,6 +7,7 @@ mod workloads;
 use self::gate::Stack;
 use super::Phase;
 use super::compute::{self, Ended, forgivable};
+use super::force;
 use crate::cluster::Cluster;
 use crate::context::Run;
 use crate::platform::{Nodes, PlatformHealth};
@@ -22,23 +23,18 @@ pub async fn run(run: &Run<'_>, evidence: &mut Evidence) -> Ended {
     Ended { blockers, forced }
 }
 
-/// Takes the blockers of a gate that somebody has said may be passed; others are given back.
+/// Passes a gate that somebody has said may be passed; other blockers are given back.
 fn pass(
     run: &Run<'_>,
     phase: Phase,
     blockers: Vec<Blocker>,
     forced: &mut Option<Forced>,
 ) -> Result<(), Vec<Blocker>> {
-    let force = run.settings.force.as_ref().filter(|force| force.phase == phase);
-    match force {
-        Some(force) if forced.is_none() && forgivable(&blockers) => {
-            run.warn("forced", format!("the {} phase is forced: {}", phase.name(), force.reason));
-            run.gate(phase.name(), "forced");
-            *forced = Some(Forced { phase, reason: force.reason.clone(), blockers });
-            Ok(())
-        }
-        _ => Err(blockers),
+    if !forgivable(&blockers) {
+        return Err(blockers);
     }
+    *forced = Some(force::pass(run, phase, phase.name(), blockers)?);
+    Ok(())
 }
 
 async fn steps(

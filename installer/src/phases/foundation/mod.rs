@@ -7,6 +7,7 @@ mod stack;
 use self::eksctl::{Eksctl, Found};
 use self::node_groups::Why;
 use super::compute::Ended;
+use super::force::pass;
 use super::target;
 use crate::aws::Aws;
 use crate::cluster::Cluster;
@@ -15,28 +16,17 @@ use crate::duration;
 use crate::identity::Identity;
 use crate::phases::Phase;
 use crate::platform::{NodeState, Nodes};
-use crate::result::{Blocker, Class, Code, Eks, Forced, Phase1};
+use crate::result::{Blocker, Class, Code, Eks, Phase1};
 use crate::seams::ToolError;
 
 /// Runs the phase; what it reads goes into `evidence`.
 pub async fn run(run: &Run<'_>, evidence: &mut Phase1) -> Ended {
-    let mut blockers = steps(run, &mut evidence.eks).await.err().unwrap_or_default();
-    let mut forced = None;
-    let force = run.settings.force.as_ref().filter(|force| force.phase == Phase::Foundation);
-    if let Some(force) = force
-        && blockers
-            .first()
-            .is_some_and(|it| matches!(it.code.class(), Class::Dependency(_) | Class::Foundation))
-    {
-        run.warn("forced", format!("the foundation phase is forced: {}", force.reason));
-        run.gate("nodes", "forced");
-        forced = Some(Forced {
-            phase: Phase::Foundation,
-            reason: force.reason.clone(),
-            blockers: std::mem::take(&mut blockers),
-        });
+    let blockers = steps(run, &mut evidence.eks).await.err().unwrap_or_default();
+    let gated = |it: &Blocker| matches!(it.code.class(), Class::Dependency(_) | Class::Foundation);
+    if !blockers.first().is_some_and(gated) {
+        return Ended { blockers, forced: None };
     }
-    Ended { blockers, forced }
+    pass(run, Phase::Foundation, "nodes", blockers).into()
 }
 
 async fn steps(run: &Run<'_>, eks: &mut Eks) -> Result<(), Vec<Blocker>> {

@@ -12,12 +12,13 @@ mod objects;
 
 use super::compute::Ended;
 use super::ensure::Trouble;
+use super::force::pass;
 use super::target;
 use crate::aws::{Aws, AwsError, Caller};
 use crate::cluster::Cluster;
 use crate::context::Run;
 use crate::phases::Phase;
-use crate::result::{Blocker, Class, Code, Forced, Phase2};
+use crate::result::{Blocker, Class, Code, Phase2};
 use crate::settings::StorageSettings;
 
 /// Runs the phase; what it reads goes into `evidence`. Without a configured store there is nothing to do,
@@ -37,18 +38,11 @@ pub async fn run(run: &Run<'_>, evidence: &mut Phase2) -> Ended {
         run.fail("storage", &blocker.message);
     }
     let unknown = blockers.iter().any(|it| matches!(it.code.class(), Class::Unknown | Class::Signal(_)));
-    let force = run.settings.force.as_ref().filter(|force| force.phase == Phase::Storage);
-    if let Some(force) = force
-        && !unknown
-        && blockers.iter().all(|it| it.code != Code::WrongCluster && it.code != Code::Usage)
-    {
-        run.gate("storage", "forced");
-        run.warn("forced", format!("the storage phase is forced: {}", force.reason));
-        let forced = Forced { phase: Phase::Storage, reason: force.reason.clone(), blockers };
-        return Ended { blockers: Vec::new(), forced: Some(forced) };
-    }
     run.gate("storage", if unknown { "unknown" } else { "blocked" });
-    Ended { blockers, forced: None }
+    if unknown || blockers.iter().any(|it| matches!(it.code, Code::WrongCluster | Code::Usage)) {
+        return Ended { blockers, forced: None };
+    }
+    pass(run, Phase::Storage, "storage", blockers).into()
 }
 
 /// The phase at work.
