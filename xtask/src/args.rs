@@ -141,7 +141,7 @@ pub(crate) struct RunArgs {
     /// Pass calls of a tool on to a real one: helm=/usr/bin/helm; may be repeated.
     #[arg(long, value_name = "NAME=PATH")]
     pub(crate) tool: Vec<String>,
-    /// How many scenarios run at the same time; twice as many as there are processors when not given, since
+    /// How many scenarios run at the same time; four times as many as there are processors when not given, since
     /// most of a scenario is waiting.
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: Option<u16>,
@@ -191,6 +191,9 @@ pub(crate) struct ProveArgs {
     /// Seed of everything that is random.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
+    /// Keep the reports and recordings in this folder, in a folder of each installer.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
     /// How the table is written.
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub(crate) format: Format,

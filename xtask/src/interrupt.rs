@@ -6,9 +6,17 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::failure::Failure;
 
+/// Threads of the runtime for each processor. More than one, so that two clusters that are busy (each may be one of
+/// a thousand nodes) leave it to the system to share the processors among all clusters fairly: with as many threads
+/// as processors, the others would not answer at all meanwhile.
+const THREADS_PER_PROCESSOR: usize = 4;
+
 /// A runtime for everything that waits.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = processors * THREADS_PER_PROCESSOR;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.enable_all().worker_threads(threads).build().map_err(|error| {
         Failure::new(ExitCode::Infrastructure, format!("failed to start the runtime: {error}"))
     })
 }

@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use futures::StreamExt as _;
 use harness::ledger;
 use harness::report::Reporters;
-use harness::run::{Installer, Stop, Suite, ToolChoice};
+use harness::run::{Installer, Outcome, Stop, Suite, SuiteError, ToolChoice};
 use harness::verdict::{ExitCode, Verdict};
 use owo_colors::OwoColorize as _;
 use serde::Deserialize;
@@ -33,6 +34,9 @@ struct Proof {
     of: usize,
 }
 
+/// How many installers are at work at the same time: while the longest scenarios of one end, the next begins.
+const AT_ONCE: usize = 2;
+
 /// Name of the row of the right installer.
 const RIGHT: &str = "the right installer";
 
@@ -51,33 +55,45 @@ pub(crate) fn run(args: &ProveArgs) -> Result<ExitCode, Failure> {
         let installer = Installer::new(program, &[&defect.name, "{args}"], defect.name.as_str())?;
         installers.push((defect.name, defect.summary, installer));
     }
-    let mut proofs = Vec::new();
-    for (name, summary, installer) in installers {
-        let suite = Suite {
+    let suite = |installer, out| -> Result<Suite, Failure> {
+        Ok(Suite {
             scenarios: scenarios.clone(),
             backend: scenario::backend("sim")?,
             installer,
             tools: ToolChoice { interposer: interposer.clone(), real: scenario::real(&[])? },
             seed: args.seed,
-            jobs: scenario::jobs(args.jobs),
+            jobs: scenario::jobs(args.jobs).div_ceil(AT_ONCE),
             // A control shows that a scenario can fail; here the installer does.
             controls: false,
             retain: false,
-            out: None,
+            out,
             state: ledger::folder(),
             again: String::new(),
             stop: stop.clone(),
-        };
-        let outcome = runtime.block_on(suite.run(Reporters::default()))?;
-        match outcome.exit {
-            ExitCode::Ok | ExitCode::Failed => {}
-            // The user knows, and has been told that it is being cleared up.
-            ExitCode::Interrupted => return Ok(ExitCode::Interrupted),
-            other => {
-                let words = format!("failed to run the catalogue against {name}: see cargo xtask matrix");
-                return Err(Failure::new(other, words));
+        })
+    };
+    let mut runs = Vec::new();
+    for (name, summary, installer) in installers {
+        let out = args.out.as_ref().map(|out| out.join(name.replace(' ', "-")));
+        let reporters = out.as_ref().map_or_else(
+            || Ok(Reporters::default()),
+            |out| scenario::with_files(Reporters::default(), out),
+        )?;
+        let suite = suite(installer, out)?;
+        runs.push(async move { (name, summary, suite.run(reporters).await) });
+    }
+    let mut runs = futures::stream::iter(runs).buffered(AT_ONCE);
+    let (mut proofs, mut trouble) = (Vec::new(), None);
+    while let Some((name, summary, outcome)) = runtime.block_on(runs.next()) {
+        let outcome = match ended(&name, outcome) {
+            Ok(outcome) => outcome,
+            Err(failure) => {
+                // Those that run beside it are ended too, and clear up; what they come to says nothing more.
+                stop.trigger();
+                trouble.get_or_insert(failure);
+                continue;
             }
-        }
+        };
         let of = outcome.verdicts.len();
         let failed = outcome.verdicts.into_iter().filter(|(_, verdict)| *verdict == Verdict::Failed);
         let proof = Proof { name, summary, caught_by: failed.map(|(name, _)| name).collect(), of };
@@ -86,7 +102,31 @@ pub(crate) fn run(args: &ProveArgs) -> Result<ExitCode, Failure> {
         }
         proofs.push(proof);
     }
-    conclude(args, program, &proofs)
+    match trouble {
+        // The user knows, and has been told that it is being cleared up.
+        Some(Trouble::Interrupted) => Ok(ExitCode::Interrupted),
+        Some(Trouble::Failed(failure)) => Err(failure),
+        None => conclude(args, program, &proofs),
+    }
+}
+
+/// Why a run proved nothing.
+enum Trouble {
+    Interrupted,
+    Failed(Failure),
+}
+
+/// A run that came to its end.
+fn ended(name: &str, outcome: Result<Outcome, SuiteError>) -> Result<Outcome, Trouble> {
+    let outcome = outcome.map_err(|error| Trouble::Failed(error.into()))?;
+    match outcome.exit {
+        ExitCode::Ok | ExitCode::Failed => Ok(outcome),
+        ExitCode::Interrupted => Err(Trouble::Interrupted),
+        other => {
+            let words = format!("failed to run the catalogue against {name}: see cargo xtask matrix");
+            Err(Trouble::Failed(Failure::new(other, words)))
+        }
+    }
 }
 
 fn chosen(program: &Path, names: &[String]) -> Result<Vec<Defect>, Failure> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use harness::report::{Events, Json, Junit, Reporters, Terminal};
 use harness::run::{Installer, Stop, Suite, ToolChoice};
@@ -136,11 +136,11 @@ pub(crate) fn backend(name: &str) -> Result<Box<dyn backend::Backend>, Failure> 
     }
 }
 
-/// How many scenarios run at the same time: twice as many as there are processors, since most of a scenario is
-/// waiting.
+/// How many scenarios run at the same time: four times as many as there are processors, since most of a scenario
+/// is waiting.
 pub(crate) fn jobs(asked: Option<u16>) -> usize {
     let processors = || std::thread::available_parallelism().map_or(2, usize::from);
-    asked.map_or_else(|| 2 * processors(), usize::from)
+    asked.map_or_else(|| 4 * processors(), usize::from)
 }
 
 /// Real tools: those that were named, and kubectl where there is one, since it has no stand-in.
@@ -188,24 +188,28 @@ fn again(args: &RunArgs) -> String {
 }
 
 fn reporters(args: &RunArgs) -> Result<Reporters, Failure> {
-    let mut reporters = match args.format {
+    let reporters = match args.format {
         Format::Human => Reporters::default().with(Terminal::new(anstream::stdout())),
         Format::Json => Reporters::default().with(Json::new(std::io::stdout(), "standard output")),
     };
-    if let Some(out) = &args.out {
-        let unusable = |source| Failure::from(harness::run::SuiteError::Out { path: out.clone(), source });
-        reporters = reporters.with(Events::create(out).map_err(unusable)?);
-        let file = |name: &str| {
-            let path = out.join(name);
-            std::fs::File::create(&path)
-                .map(|file| (std::io::BufWriter::new(file), path.display().to_string()))
-        };
-        let (to, name) = file("report.json").map_err(unusable)?;
-        reporters = reporters.with(Json::new(to, name));
-        let (to, name) = file("junit.xml").map_err(unusable)?;
-        reporters = reporters.with(Junit::new(to, name));
+    match &args.out {
+        Some(out) => with_files(reporters, out),
+        None => Ok(reporters),
     }
-    Ok(reporters)
+}
+
+/// The reports of a folder: the events, `report.json` and `junit.xml`.
+pub(crate) fn with_files(reporters: Reporters, out: &Path) -> Result<Reporters, Failure> {
+    let unusable = |source| Failure::from(harness::run::SuiteError::Out { path: out.to_owned(), source });
+    let reporters = reporters.with(Events::create(out).map_err(unusable)?);
+    let file = |name: &str| {
+        let path = out.join(name);
+        std::fs::File::create(&path).map(|file| (std::io::BufWriter::new(file), path.display().to_string()))
+    };
+    let (to, name) = file("report.json").map_err(unusable)?;
+    let reporters = reporters.with(Json::new(to, name));
+    let (to, name) = file("junit.xml").map_err(unusable)?;
+    Ok(reporters.with(Junit::new(to, name)))
 }
 
 /// Writes to standard output; a reader that has gone away is no failure.

@@ -356,9 +356,10 @@ impl<'a> Helm<'a> {
     }
 }
 
-/// Helm is given its timeout; the process a little more, so that Helm can say what timed out.
+/// Helm is given its timeout, which counts from when it begins to wait; the process more, for what comes before
+/// (the chart is fetched) and so that Helm can write what timed out, on a busy machine too.
 fn with_margin(timeout: Duration) -> Duration {
-    timeout + (timeout / 10).clamp(Duration::from_secs(1), Duration::from_secs(30))
+    timeout + (timeout / 10).clamp(Duration::from_secs(3), Duration::from_secs(60))
 }
 
 /// The last lines of what a tool said; most tools use standard error for it.
