@@ -1,6 +1,7 @@
 //! Where clusters come from. A backend is one file and one line in [`named`].
 
 pub mod control_plane;
+mod shape;
 mod sim;
 
 use std::collections::BTreeSet;
@@ -14,6 +15,9 @@ pub use sim::Sim;
 
 use crate::observe::Snapshot;
 use crate::scenario::{ClusterShape, Timeouts};
+
+/// Whom the installer is; its requests are known by it.
+const SUBJECT: &str = "seatrial:installer";
 
 /// What a fault needs of a backend to be carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,6 +86,12 @@ pub struct Missing {
     pub what: String,
     /// What to type next.
     pub hint: String,
+}
+
+impl std::fmt::Display for Missing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}; {}", self.what, self.hint)
+    }
 }
 
 /// Makes clusters.
@@ -182,6 +192,7 @@ pub const NAMES: [&str; 2] = [sim::NAME, control_plane::NAME];
 pub fn named(name: &str) -> Option<Box<dyn Backend>> {
     match name {
         sim::NAME => Some(Box::new(Sim::default())),
+        control_plane::NAME => Some(Box::new(ControlPlane::default())),
         _ => None,
     }
 }

@@ -4,21 +4,19 @@ use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use futures::future::BoxFuture;
-use kubesim::kubelet::{Images, NodeShape, Nodes};
+use kubesim::kubelet::{Images, Nodes};
 use kubesim::tap::{Recording, Tap};
 use kubesim::transport::{Server, User};
 use kubesim::{Cluster as Embedded, Config};
 use tokio::sync::Mutex;
 
-use super::{Backend, Capability, Cluster, ClusterError, Identity};
+use super::shape::{KUBERNETES, nodes};
+use super::{Backend, Capability, Cluster, ClusterError, Identity, SUBJECT};
 use crate::duration::Span;
 use crate::observe::Snapshot;
 use crate::scenario::{ClusterShape, Timeouts};
 
 pub(super) const NAME: &str = "sim";
-
-/// Whom the installer is; its requests are known by it.
-const SUBJECT: &str = "seatrial:installer";
 
 /// The embedded cluster.
 #[derive(Clone, Copy, Debug, Default)]
@@ -68,27 +66,12 @@ impl Backend for Sim {
     }
 }
 
-/// The minor version where a scenario does not say: the newest that the Karpenter which installers install
-/// by default runs on.
-const KUBERNETES: u8 = 34;
-
 fn config(shape: &ClusterShape, seed: u64) -> Config {
     let defaults = Config::default();
-    let region = defaults.identity.region.clone();
-    let node = |number| {
-        let plain = NodeShape::numbered(number, &region);
-        NodeShape {
-            cpu: shape.cpu.clone().unwrap_or(plain.cpu),
-            memory: shape.memory.clone().unwrap_or(plain.memory),
-            pods: shape.pods.unwrap_or(plain.pods),
-            labels: shape.labels.clone().unwrap_or(plain.labels),
-            ..NodeShape::numbered(number, &region)
-        }
-    };
     let version = shape.kubernetes.as_deref().and_then(crate::scenario::minor);
     Config {
         seed,
-        nodes: (0..shape.nodes.unwrap_or(2)).map(node).collect(),
+        nodes: nodes(shape, &defaults.identity.region),
         kubernetes: version.unwrap_or(KUBERNETES),
         origin: shape.clock.map(|shift| shift.of(jiff::Timestamp::now())),
         ..defaults

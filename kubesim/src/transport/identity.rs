@@ -118,7 +118,7 @@ impl Authenticator {
         self.with(|known| known.tokens.get(token).cloned())
     }
 
-    pub(super) fn accept_certificate(&self, der: &[u8], peer: Peer) {
+    pub(crate) fn accept_certificate(&self, der: &[u8], peer: Peer) {
         self.with(|known| known.certificates.insert(der.to_vec(), peer));
     }
 

@@ -9,49 +9,40 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair, KeyUsagePurpose, SanType,
 };
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::CertificateDer;
 
 use super::User;
 
 /// The CA of one server: signs its leaf and its clients' certificates.
-pub(super) struct Authority {
+pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    certificate: CertificateDer<'static>,
     pem: String,
 }
 
 /// A certificate and its key, in PEM.
-pub(super) struct ClientPair {
-    pub(super) der: CertificateDer<'static>,
-    pub(super) certificate: String,
-    pub(super) key: String,
+pub(crate) struct Pair {
+    pub(crate) der: CertificateDer<'static>,
+    pub(crate) certificate: String,
+    pub(crate) key: String,
 }
 
 impl Authority {
-    pub(super) fn new() -> Result<Self, rcgen::Error> {
+    pub(crate) fn new() -> Result<Self, rcgen::Error> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::default();
         params.distinguished_name = named("kubernetes");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
-        let certificate = params.self_signed(&key)?;
-        let (pem, der) = (certificate.pem(), certificate.der().clone());
-        Ok(Self { issuer: Issuer::new(params, key), certificate: der, pem })
+        let pem = params.self_signed(&key)?.pem();
+        Ok(Self { issuer: Issuer::new(params, key), pem })
     }
 
-    pub(super) fn pem(&self) -> &str {
+    pub(crate) fn pem(&self) -> &str {
         &self.pem
     }
 
-    pub(super) fn certificate(&self) -> &CertificateDer<'static> {
-        &self.certificate
-    }
-
     /// The server's own certificate, for this address and the names that clients know it by.
-    pub(super) fn leaf(
-        &self,
-        ip: IpAddr,
-    ) -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>), rcgen::Error> {
+    pub(crate) fn leaf(&self, ip: IpAddr) -> Result<Pair, rcgen::Error> {
         let mut params = CertificateParams::new(vec![
             "localhost".to_owned(),
             "kubernetes".to_owned(),
@@ -68,14 +59,11 @@ impl Authority {
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let key = KeyPair::generate()?;
-        let certificate = params.signed_by(&key, &self.issuer)?;
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        Ok((certificate.der().clone(), key))
+        self.sign(params)
     }
 
     /// A client certificate: common name is the user, organisations are its groups.
-    pub(super) fn client(&self, user: &User) -> Result<ClientPair, rcgen::Error> {
+    pub(crate) fn client(&self, user: &User) -> Result<Pair, rcgen::Error> {
         let mut params = CertificateParams::default();
         let mut subject = named(&user.name);
         if let Some(group) = user.groups.first() {
@@ -85,13 +73,13 @@ impl Authority {
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.sign(params)
+    }
+
+    fn sign(&self, params: CertificateParams) -> Result<Pair, rcgen::Error> {
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &self.issuer)?;
-        Ok(ClientPair {
-            der: certificate.der().clone(),
-            certificate: certificate.pem(),
-            key: key.serialize_pem(),
-        })
+        Ok(Pair { der: certificate.der().clone(), certificate: certificate.pem(), key: key.serialize_pem() })
     }
 }
 

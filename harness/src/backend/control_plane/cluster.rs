@@ -1,13 +1,14 @@
-//! A control plane as a cluster under test: behind a tap of its own, its store read for snapshots.
+//! A control plane as a cluster under test: with kubelets, behind a tap of its own, its store read for snapshots.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use assets::Minor;
 use futures::future::BoxFuture;
+use kubesim::kubelet::remote::Remote;
 use kubesim::kubelet::{Images, Nodes};
 use kubesim::tap::{Recording, Tap};
-use kubesim::transport::{ClientCertificate, ClusterIdentity, Proxy, Upstream, User};
+use kubesim::transport::{ClusterIdentity, Proxy, Upstream, User};
 use serde_json::json;
 use tokio::sync::{Mutex, watch};
 
@@ -15,18 +16,19 @@ use super::etcd::{self, Pulse};
 use super::plane::Plane;
 use super::pool::Pool;
 use super::{pki, restore, settle};
-use crate::backend::{Cluster, ClusterError, Identity};
+use crate::backend::shape::nodes;
+use crate::backend::{Cluster, ClusterError, Identity, SUBJECT};
 use crate::observe::Snapshot;
-
-/// Whom the installer is; its requests are known by it.
-const SUBJECT: &str = "seatrial:installer";
+use crate::scenario::ClusterShape;
 
 /// A control plane that serves one scenario.
 pub(super) struct Up {
     pool: Arc<Pool>,
     minor: Option<Minor>,
-    plane: Plane,
+    // Dropped before the plane: nobody talks to an API server that is gone.
     proxy: Proxy,
+    kubelets: Remote,
+    plane: Plane,
     subject: User,
     token: String,
     owner: String,
@@ -34,31 +36,45 @@ pub(super) struct Up {
 }
 
 impl Up {
-    /// Puts a tap before a control plane.
+    /// Gives a control plane nodes, and puts a tap before it. What can be running runs.
     pub(super) async fn new(
         pool: Arc<Pool>,
         minor: Option<Minor>,
         plane: Plane,
+        shape: &ClusterShape,
     ) -> Result<Self, ClusterError> {
+        let identity = ClusterIdentity::default();
+        let kubelets = kubelets(&plane, shape, &identity.region).await?;
+        settle::settled(&plane, Some(&kubelets), settle::QUIET).await?;
+        restore::forget_events(plane.etcd()).await?;
         let keys = plane.keys();
         let upstream = Upstream {
             url: plane.url(),
             ca_pem: pki::read(keys, pki::CA)?,
-            front_proxy: ClientCertificate {
-                certificate: pki::read(keys, pki::FRONT[0])?,
-                key: pki::read(keys, pki::FRONT[1])?,
-            },
+            front_proxy: pki::read_pair(keys, pki::FRONT)?,
         };
         let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let proxy = Proxy::start(&upstream, Tap::new(), free, ClusterIdentity::default())
+        let proxy = Proxy::start(&upstream, Tap::new(), free, identity)
             .await
             .map_err(|error| ClusterError::new(format!("start the tap: {error}")))?;
         let subject = User::new(SUBJECT, ["system:masters"]);
         let token = proxy.authenticator().issue_token(&subject);
         let owner = proxy.server().kubeconfig(&User::admin());
         let changes = Mutex::new((plane.pulse(), proxy.tap().changes()));
-        Ok(Self { pool, minor, plane, proxy, subject, token, owner, changes })
+        Ok(Self { pool, minor, proxy, kubelets, plane, subject, token, owner, changes })
     }
+}
+
+/// Kubelets that the API server knows, and a node of each.
+async fn kubelets(plane: &Plane, shape: &ClusterShape, region: &str) -> Result<Remote, ClusterError> {
+    let failed = |error: &dyn std::fmt::Display| ClusterError::new(format!("start kubelets: {error}"));
+    let keys = pki::kubelets(plane.keys())?;
+    let kubelets = Remote::listen_with(region, keys).await.map_err(|error| failed(&error))?;
+    kubelets.start(plane.admin()).await.map_err(|error| failed(&error))?;
+    for node in nodes(shape, region) {
+        kubelets.nodes().add(node).map_err(|status| failed(&status.message))?;
+    }
+    Ok(kubelets)
 }
 
 impl Cluster for Up {
@@ -91,11 +107,11 @@ impl Cluster for Up {
     }
 
     fn nodes(&self) -> Option<&Nodes> {
-        None
+        Some(self.kubelets.nodes())
     }
 
     fn images(&self) -> Option<&Images> {
-        None
+        Some(self.kubelets.images())
     }
 
     fn tap(&self) -> Option<&Tap> {
@@ -124,7 +140,14 @@ impl Cluster for Up {
     }
 
     fn health(&self) -> Result<(), ClusterError> {
-        self.plane.alive()
+        self.plane.alive()?;
+        match self.kubelets.problems().as_slice() {
+            [] => Ok(()),
+            // A kubelet model that says what the API server calls invalid is ours to mend.
+            refused => {
+                Err(ClusterError::new(format!("run kubelets: the API server refused {}", refused.join("; "))))
+            }
+        }
     }
 
     /// Read from the store, so that it is of one moment, whatever kinds there are.
@@ -162,14 +185,15 @@ impl Cluster for Up {
     fn settled(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             // Whether it is alive at all shows at the next thing that is asked of it.
-            let _ = settle::settled(&self.plane, settle::QUIET).await;
+            let _ = settle::settled(&self.plane, Some(&self.kubelets), settle::QUIET).await;
         })
     }
 
     fn down(self: Box<Self>) -> BoxFuture<'static, Result<(), ClusterError>> {
         Box::pin(async move {
-            let Self { pool, minor, plane, proxy, .. } = *self;
+            let Self { pool, minor, plane, proxy, kubelets, .. } = *self;
             proxy.shutdown().await;
+            drop(kubelets);
             pool.give_back(minor, plane);
             Ok(())
         })

@@ -81,7 +81,9 @@ pub(super) fn api_server(ports: Ports, keys: &Path) -> Vec<String> {
         "--requestheader-extra-headers-prefix=X-Remote-Extra-".into(),
         format!("--kubelet-client-certificate={}", key(pki::KUBELET_CLIENT[0])),
         format!("--kubelet-client-key={}", key(pki::KUBELET_CLIENT[1])),
-        "--kubelet-preferred-address-types=InternalIP".into(),
+        format!("--kubelet-certificate-authority={}", key(pki::KUBELETS_CA)),
+        // A node's internal address is one of its cloud; all kubelets are on this machine.
+        "--kubelet-preferred-address-types=Loopback".into(),
         "--profiling=false".into(),
     ]
 }

@@ -8,6 +8,9 @@ use rcgen::{
     KeyPair, KeyUsagePurpose, SanType,
 };
 
+use kubesim::kubelet::remote::Keys;
+use kubesim::transport::ClientCertificate;
+
 use crate::backend::ClusterError;
 
 /// The cluster's certificate authority.
@@ -16,6 +19,10 @@ pub(super) const CA: &str = "ca.crt";
 pub(super) const SERVER: [&str; 2] = ["server.crt", "server.key"];
 /// Client certificate of whom nothing is forbidden, and its key.
 pub(super) const ADMIN: [&str; 2] = ["admin.crt", "admin.key"];
+/// The authority of the kubelets' certificate and of that by which kube-apiserver asks them.
+pub(super) const KUBELETS_CA: &str = "kubelets-ca.crt";
+/// Serving certificate of every kubelet, and its key.
+pub(super) const KUBELET: [&str; 2] = ["kubelet.crt", "kubelet.key"];
 /// Client certificate by which kube-apiserver asks a kubelet, and its key.
 pub(super) const KUBELET_CLIENT: [&str; 2] = ["kubelet-client.crt", "kubelet-client.key"];
 /// The authority by which kube-apiserver knows a front proxy.
@@ -44,7 +51,10 @@ fn made(folder: &Path) -> io::Result<()> {
     // Without credentials of its own for each controller (see `components`) the one it has must be for all.
     pair(folder, CONTROLLERS, authority.client("system:kube-controller-manager", Some("system:masters"))?)?;
     pair(folder, SCHEDULER, authority.client("system:kube-scheduler", None)?)?;
-    pair(folder, KUBELET_CLIENT, authority.client("kube-apiserver-kubelet-client", Some("system:masters"))?)?;
+    let kubelets = Keys::new().map_err(io::Error::other)?;
+    write(folder, KUBELETS_CA, &kubelets.ca_pem)?;
+    pair(folder, KUBELET, (kubelets.certificate, kubelets.key))?;
+    pair(folder, KUBELET_CLIENT, (kubelets.client.certificate, kubelets.client.key))?;
     let front = Authority::new("front-proxy")?;
     write(folder, FRONT_CA, &front.pem)?;
     pair(folder, FRONT, front.client("front-proxy-client", None)?)?;
@@ -58,6 +68,18 @@ pub(super) fn read(folder: &Path, name: &str) -> Result<String, ClusterError> {
     let path = folder.join(name);
     std::fs::read_to_string(&path)
         .map_err(|error| ClusterError::new(format!("read {}: {error}", path.display())))
+}
+
+/// A certificate and its key.
+pub(super) fn read_pair(folder: &Path, names: [&str; 2]) -> Result<ClientCertificate, ClusterError> {
+    Ok(ClientCertificate { certificate: read(folder, names[0])?, key: read(folder, names[1])? })
+}
+
+/// By what kubelets and kube-apiserver know each other.
+pub(super) fn kubelets(folder: &Path) -> Result<Keys, ClusterError> {
+    let ClientCertificate { certificate, key } = read_pair(folder, KUBELET)?;
+    let client = read_pair(folder, KUBELET_CLIENT)?;
+    Ok(Keys { ca_pem: read(folder, KUBELETS_CA)?, certificate, key, client })
 }
 
 /// A certificate's bytes.

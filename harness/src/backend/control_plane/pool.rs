@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use assets::{Minor, Places, Wanted};
+use assets::{Found, Minor, Places, Wanted};
 use tokio::sync::OnceCell;
 
 use super::plane::{Blueprint, Plane};
 use super::prepared;
-use crate::backend::ClusterError;
+use crate::backend::{ClusterError, Missing};
 use crate::ledger::Ledger;
 
 /// Control planes of one process. Dropping it kills those that nobody uses.
@@ -17,6 +17,8 @@ pub(super) struct Pool {
     places: Places,
     state: PathBuf,
     ledger: OnceCell<Ledger>,
+    /// Executables are asked for their versions once; that takes as long as a reset.
+    found: Mutex<BTreeMap<Option<Minor>, Result<Arc<Found>, Missing>>>,
     blueprints: Mutex<BTreeMap<Option<Minor>, Arc<OnceCell<Blueprint>>>>,
     idle: Mutex<Vec<(Option<Minor>, Plane)>>,
 }
@@ -28,13 +30,20 @@ impl Pool {
             places,
             state: state.to_owned(),
             ledger: OnceCell::new(),
+            found: Mutex::default(),
             blueprints: Mutex::default(),
             idle: Mutex::default(),
         }
     }
 
-    pub(super) fn places(&self) -> &Places {
-        &self.places
+    /// Executables of this version, or why there are none.
+    pub(super) fn found(&self, minor: Option<Minor>) -> Result<Arc<Found>, Missing> {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let look = || {
+            let looked = assets::find(&self.places, &Wanted::control_plane(minor), &mut |_| {});
+            looked.map(Arc::new).map_err(|error| Missing { what: error.to_string(), hint: error.hint() })
+        };
+        found.entry(minor).or_insert_with(look).clone()
     }
 
     /// A control plane in its first state: one that was used before, brought back, else a new one. One that cannot
@@ -69,11 +78,8 @@ impl Pool {
             blueprints.entry(minor).or_default().clone()
         };
         let made = cell.get_or_try_init(|| async {
-            let (places, wanted) = (self.places.clone(), Wanted::control_plane(minor));
-            let found = tokio::task::spawn_blocking(move || assets::find(&places, &wanted, &mut |_| {}));
-            let found = found.await.map_err(ClusterError::new)?;
-            let found = found.map_err(|error| ClusterError::new(format!("{error}; {}", error.hint())))?;
-            prepared::blueprint(&self.places.cache, Arc::new(found), self.ledger().await?).await
+            let found = tokio::task::block_in_place(|| self.found(minor)).map_err(ClusterError::new)?;
+            prepared::blueprint(&self.places.cache, found, self.ledger().await?).await
         });
         made.await.cloned()
     }

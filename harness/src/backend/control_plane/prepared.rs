@@ -104,7 +104,7 @@ async fn prepare(folder: &Path, binaries: Arc<Found>, ledger: &Ledger) -> Result
     let bare = Blueprint::new(binaries, keys, Arc::new(BTreeMap::new()));
     let plane = Plane::start(&bare, ledger).await?;
     content::install(&plane.admin()).await?;
-    settle::settled(&plane, QUIET).await?;
+    settle::settled(&plane, None, QUIET).await?;
     plane.alive()?;
     let first = restore::content(plane.etcd().all(true).await?.1);
     drop(plane);

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use assets::{Minor, Places, Wanted};
+use assets::{Minor, Places};
 use futures::future::BoxFuture;
 
 use super::cluster::Up;
 use super::pool::Pool;
+use crate::backend::shape::KUBERNETES;
 use crate::backend::{Backend, Capability, Cluster, ClusterError, Missing};
 use crate::duration::Span;
 use crate::ledger;
@@ -41,8 +42,9 @@ impl ControlPlane {
 }
 
 /// The minor version that a scenario asks for.
-fn minor(shape: &ClusterShape) -> Result<Option<Minor>, ClusterError> {
-    shape.kubernetes.as_deref().map(str::parse).transpose().map_err(ClusterError::new)
+fn minor(shape: &ClusterShape) -> Result<Minor, ClusterError> {
+    let usual = format!("1.{KUBERNETES}");
+    shape.kubernetes.as_deref().unwrap_or(&usual).parse().map_err(ClusterError::new)
 }
 
 impl Backend for ControlPlane {
@@ -51,30 +53,23 @@ impl Backend for ControlPlane {
     }
 
     fn offers(&self) -> BTreeSet<Capability> {
-        use Capability::{Credentials, Endpoint, Objects, Tap, Tools};
-        [Objects, Tap, Endpoint, Credentials, Tools].into()
+        use Capability::{Credentials, Endpoint, Images, Nodes, Objects, Tap, Tools};
+        [Objects, Nodes, Images, Tap, Endpoint, Credentials, Tools].into()
     }
 
     fn missing(&self) -> Option<Missing> {
-        let found = assets::find(self.pool.places(), &Wanted::control_plane(None), &mut |_| {});
-        found.err().map(|error| Missing { what: error.to_string(), hint: error.hint() })
+        let usual = minor(&ClusterShape::default()).ok()?;
+        self.pool.found(Some(usual)).err()
     }
 
     fn lacks(&self, shape: &ClusterShape) -> Option<String> {
-        // A cluster without the nodes that were asked for would be taken for a failure of the installer.
-        if shape.nodes != Some(0) {
-            return Some("it has no nodes yet, only a control plane".to_owned());
-        }
         if shape.clock.is_some() {
-            return Some("it goes by this machine's clock".to_owned());
+            return Some("its processes go by this machine's clock, which is the installer's too".to_owned());
         }
-        let wanted = match minor(shape) {
-            Ok(Some(minor)) => Wanted::control_plane(Some(minor)),
-            Ok(None) => return None,
-            Err(error) => return Some(error.to_string()),
-        };
-        let found = assets::find(self.pool.places(), &wanted, &mut |_| {});
-        found.err().map(|error| format!("{error}; {}", error.hint()))
+        match minor(shape) {
+            Ok(minor) => self.pool.found(Some(minor)).err().map(|missing| missing.to_string()),
+            Err(error) => Some(error.to_string()),
+        }
     }
 
     /// Components of a real control plane take tenths of seconds to see what others did.
@@ -95,9 +90,9 @@ impl Backend for ControlPlane {
         _seed: u64,
     ) -> BoxFuture<'a, Result<Box<dyn Cluster>, ClusterError>> {
         Box::pin(async move {
-            let minor = minor(shape)?;
+            let minor = Some(minor(shape)?);
             let plane = self.pool.take(minor).await?;
-            let up: Box<dyn Cluster> = Box::new(Up::new(self.pool.clone(), minor, plane).await?);
+            let up: Box<dyn Cluster> = Box::new(Up::new(self.pool.clone(), minor, plane, shape).await?);
             Ok(up)
         })
     }

@@ -2,7 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::etcd::{Change, Encoded, Entry};
+use super::etcd::{Change, Encoded, Entry, Etcd};
+use crate::backend::ClusterError;
+
+/// etcd's folder of events.
+const EVENTS: &str = "/registry/events/";
 
 /// A store's content: every key of kube-apiserver that belongs to the first state, and its value.
 pub(super) type Content = BTreeMap<String, Encoded>;
@@ -21,8 +25,19 @@ pub(super) fn is_own(key: &str) -> bool {
 
 /// What of a store that runs belongs to its first state: all but events, and what is alive.
 pub(super) fn content(entries: BTreeMap<String, Entry>) -> Content {
-    let stays = |key: &str| !is_heartbeat(key) && !key.starts_with("/registry/events/");
+    let stays = |key: &str| !is_heartbeat(key) && !key.starts_with(EVENTS);
     entries.into_iter().filter(|(key, _)| stays(key)).map(|(key, entry)| (key, entry.value)).collect()
+}
+
+/// Removes all events, as a cluster older than an hour has none of its beginning.
+pub(super) async fn forget_events(etcd: &Etcd) -> Result<(), ClusterError> {
+    let (_, keys) = etcd.all(false).await?;
+    let events = keys.into_keys().filter(|key| key.starts_with(EVENTS)).map(Change::Delete);
+    let events: Vec<Change> = events.collect();
+    if !events.is_empty() {
+        etcd.change(&events).await?;
+    }
+    Ok(())
 }
 
 /// The changes that lead from what is there back to the first state. `now` are all keys, without values;

@@ -1,10 +1,12 @@
 //! When a real control plane has nothing left to do.
 //!
 //! It never says so. But the store tells of every write, and controllers and scheduler publish the lengths of their
-//! queues: nothing was written for a while, nothing is queued, and nothing was written while that was asked.
+//! queues: nothing was written for a while, nothing is queued, and nothing was written while that was asked. The
+//! kubelets are ours and say it themselves.
 
 use std::time::Duration;
 
+use kubesim::kubelet::remote::Remote;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::plane::Plane;
@@ -17,8 +19,24 @@ pub(super) const QUIET: Duration = Duration::from_millis(60);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits until there is nothing left to do, or until patience ends.
-pub(super) async fn settled(plane: &Plane, quiet: Duration) -> Result<(), ClusterError> {
-    match timeout(PATIENCE, settle(plane, quiet)).await {
+pub(super) async fn settled(
+    plane: &Plane,
+    kubelets: Option<&Remote>,
+    quiet: Duration,
+) -> Result<(), ClusterError> {
+    let all = async {
+        let Some(kubelets) = kubelets else { return settle(plane, quiet).await };
+        loop {
+            kubelets.settled().await;
+            let before = plane.pulse().borrow().revision;
+            settle(plane, quiet).await?;
+            // Whatever was written meanwhile may concern them.
+            if plane.pulse().borrow().revision == before {
+                return Ok(());
+            }
+        }
+    };
+    match timeout(PATIENCE, all).await {
         Ok(done) => done,
         Err(_) => Ok(()),
     }

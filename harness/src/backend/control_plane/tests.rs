@@ -34,7 +34,7 @@ impl Stage {
         drop(rustls::crypto::ring::default_provider().install_default());
         let state = tempfile::tempdir().unwrap();
         let backend = ControlPlane::new(Places::from_env(), state.path());
-        if let Some(missing) = backend.missing() {
+        if let Err(missing) = backend.pool().found(None) {
             let required = std::env::var("SEATRIAL_REQUIRE_CONTROL_PLANE").as_deref() == Ok("1");
             assert!(!required, "{}; {}", missing.what, missing.hint);
             // Past the test harness, which would keep a `println!` to itself.
@@ -53,8 +53,11 @@ impl Stage {
         self.pool().take(None).await.unwrap()
     }
 
-    async fn up(&self) -> Box<dyn Cluster> {
-        self.backend.provision(&ClusterShape::default(), 0).await.unwrap()
+    /// A cluster with so many nodes, of the version that is there.
+    async fn up(&self, nodes: u32) -> Box<dyn Cluster> {
+        let kubernetes = Some(self.pool().found(None).unwrap().kubernetes.to_string());
+        let shape = ClusterShape { nodes: Some(nodes), kubernetes, ..ClusterShape::default() };
+        self.backend.provision(&shape, 0).await.unwrap()
     }
 
     /// Marks of the processes that its ledgers owe.
@@ -168,7 +171,7 @@ async fn nothing_that_a_scenario_left_survives_a_reset() {
     let client = plane.admin();
     plant(&client).await;
     // Controllers at work make it harder.
-    super::settle::settled(&plane, Duration::from_millis(20)).await.unwrap();
+    super::settle::settled(&plane, None, Duration::from_millis(20)).await.unwrap();
     plane.reset().await.unwrap();
     let (_, now) = plane.etcd().all(true).await.unwrap();
     let now = restore::content(now);
@@ -193,11 +196,11 @@ async fn nothing_that_a_scenario_left_survives_a_reset() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_that_was_given_back_serves_the_next_scenario_as_new() {
     let Some(stage) = Stage::new() else { return };
-    let one = stage.up().await;
+    let one = stage.up(0).await;
     plant(&one.admin()).await;
     one.down().await.unwrap();
     let marks = stage.marks();
-    let other = stage.up().await;
+    let other = stage.up(0).await;
     assert_eq!(stage.marks(), marks, "no second control plane was started");
     let snapshot = other.snapshot().await.unwrap();
     assert!(snapshot.get("deployments.apps", "kube-system", "coredns").is_some());
@@ -212,7 +215,7 @@ async fn a_cluster_that_was_given_back_serves_the_next_scenario_as_new() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_store_tells_what_the_api_tells() {
     let Some(stage) = Stage::new() else { return };
-    let up = stage.up().await;
+    let up = stage.up(0).await;
     let snapshot = up.snapshot().await.unwrap();
     let told = get(&up.admin(), "/apis/apps/v1/namespaces/kube-system/daemonsets/aws-node").await.unwrap();
     let mut stored = snapshot.get("daemonsets.apps", "kube-system", "aws-node").unwrap().clone();
@@ -228,7 +231,7 @@ async fn the_store_tells_what_the_api_tells() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_installers_requests_pass_the_tap_under_its_own_name() {
     let Some(stage) = Stage::new() else { return };
-    let up = stage.up().await;
+    let up = stage.up(0).await;
     let config = kube::config::Kubeconfig::from_yaml(&up.kubeconfig()).unwrap();
     let config = kube::Config::from_custom_kubeconfig(config, &Default::default()).await.unwrap();
     let installer = kube::Client::try_from(config).unwrap();
@@ -244,16 +247,43 @@ async fn the_installers_requests_pass_the_tap_under_its_own_name() {
     up.down().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_has_the_nodes_that_were_asked_for_and_its_system_pods_run_on_them() {
+    let Some(stage) = Stage::new() else { return };
+    for nodes in [2, 1] {
+        let up = stage.up(nodes).await;
+        let snapshot = up.snapshot().await.unwrap();
+        let ready = |kind: &str| {
+            let is_ready = |object: &&Value| {
+                let conditions = object["status"]["conditions"].as_array();
+                conditions
+                    .is_some_and(|all| all.iter().any(|it| it["type"] == "Ready" && it["status"] == "True"))
+            };
+            snapshot.of(kind).filter(is_ready).count()
+        };
+        assert_eq!(ready("nodes"), nodes as usize);
+        // CoreDNS twice, kube-proxy and aws-node on each.
+        assert_eq!(ready("pods"), 2 + 2 * nodes as usize);
+        assert_eq!(snapshot.of("events").count(), 0, "a cluster that is older than its events");
+        let pods =
+            get(&up.admin(), "/api/v1/namespaces/kube-system/pods?labelSelector=k8s-app%3Dkube-dns").await;
+        let name = pods.unwrap()["items"][0]["metadata"]["name"].as_str().unwrap().to_owned();
+        let path = format!("/api/v1/namespaces/kube-system/pods/{name}/log");
+        let log = up.admin().request_text(Request::get(path).body(Vec::new()).unwrap()).await.unwrap();
+        assert!(log.contains("CoreDNS-1."), "{log}");
+        up.health().unwrap();
+        up.down().await.unwrap();
+    }
+}
+
 #[test]
 fn a_shape_that_it_cannot_make_is_unsupported_and_never_a_cluster_of_another_shape() {
     let state = tempfile::tempdir().unwrap();
     let backend = ControlPlane::new(Places::from_env(), state.path());
-    let shape = |nodes| ClusterShape { nodes, ..ClusterShape::default() };
-    assert!(backend.lacks(&shape(None)).unwrap().contains("no nodes"), "two nodes are the default");
-    assert!(backend.lacks(&shape(Some(1))).is_some());
-    assert_eq!(backend.lacks(&shape(Some(0))), None);
-    let unpinned = ClusterShape { kubernetes: Some("1.2".into()), ..shape(Some(0)) };
+    let unpinned = ClusterShape { kubernetes: Some("1.2".into()), ..ClusterShape::default() };
     assert!(backend.lacks(&unpinned).is_some());
+    let ahead = serde_json::from_value(json!({"clock": {"ahead": "1h"}})).unwrap();
+    assert!(backend.lacks(&ahead).unwrap().contains("clock"));
 }
 
 /// Ports of which the first is somebody else's, once.

@@ -20,6 +20,7 @@
 //! by an address of a type of its own.
 
 mod follow;
+mod keys;
 mod push;
 mod serve;
 
@@ -34,7 +35,9 @@ use super::{ContainerLogs, Images, Kubelets, Nodes, locked};
 use crate::clock::Clock;
 use crate::controllers::ControlLoop;
 use crate::store::Store;
-use crate::transport::{self, ClientCertificate, ClusterIdentity, Server, User};
+use crate::transport::{self, ClientCertificate, Listener};
+
+pub use keys::Keys;
 
 /// Type of the address at which the API server reaches a kubelet.
 pub(super) const LOOPBACK: &str = "Loopback";
@@ -60,8 +63,8 @@ pub struct Remote {
     store: Store,
     images: Images,
     nodes: Nodes,
-    server: Server,
-    client: ClientCertificate,
+    listener: Listener,
+    keys: Keys,
     problems: Problems,
     pings: mpsc::UnboundedSender<oneshot::Sender<()>>,
     control: Mutex<Option<Control>>,
@@ -84,19 +87,25 @@ impl Remote {
     /// # Errors
     /// When the port cannot be listened on, or certificates cannot be made.
     pub async fn listen(region: &str) -> Result<Self, Error> {
+        Self::listen_with(region, Keys::new()?).await
+    }
+
+    /// The same with keys that an API server knows already.
+    ///
+    /// # Errors
+    /// When the port cannot be listened on, or the keys cannot be used.
+    pub async fn listen_with(region: &str, keys: Keys) -> Result<Self, Error> {
         let clock = Clock::new(Timestamp::now(), 1.0);
         let store = Store::mirror(clock);
         let wake = Arc::new(Notify::new());
         let images = Images::new(wake.clone(), store.clone());
         images.set_log("coredns", super::COREDNS_LOG);
         let logs = ContainerLogs::new(store.clone());
-        let front = Arc::new(serve::KubeletApi::new(logs.clone()));
+        let front = Arc::new(serve::KubeletApi::new(logs.clone(), &keys.client_der()?));
         let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let server = Server::over(front, free, ClusterIdentity::default()).await?;
-        let client =
-            server.client_certificate(&User::new("kube-apiserver-kubelet-client", ["system:masters"]))?;
+        let listener = Listener::start(front, free, |_| keys.credentials()).await?;
         let nodes = Nodes::new(store.clone(), region.to_owned(), wake.clone());
-        nodes.reached_at(server.addr().port());
+        nodes.reached_at(listener.addr().port());
         let kubelets = Kubelets::new(nodes.clone(), images.clone(), logs).without_config();
         let control = ControlLoop::of_kubelets(store.clone(), kubelets);
         let (pings, asked) = mpsc::unbounded_channel();
@@ -104,8 +113,8 @@ impl Remote {
             store,
             images,
             nodes,
-            server,
-            client,
+            listener,
+            keys,
             problems: Problems::default(),
             pings,
             control: Mutex::new(Some(Control { control, wake, asked })),
@@ -116,19 +125,19 @@ impl Remote {
     /// The certificate authority of the kubelets' serving certificate, in PEM.
     #[must_use]
     pub fn ca_pem(&self) -> String {
-        self.server.ca_pem()
+        self.keys.ca_pem.clone()
     }
 
     /// The certificate by which they know the API server.
     #[must_use]
     pub fn client(&self) -> &ClientCertificate {
-        &self.client
+        &self.keys.client
     }
 
     /// The port of all of them.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.server.addr().port()
+        self.listener.addr().port()
     }
 
     /// Begins the work, as whoever `client` is. A second call changes nothing.

@@ -5,7 +5,7 @@ use http::{Method, Request, Response, StatusCode, header};
 
 use super::super::ContainerLogs;
 use crate::handlers::{LogRequest, Logs as _, Query};
-use crate::transport::{Answer, Authenticator, Body, Front, Peer};
+use crate::transport::{Answer, Authenticator, Body, Front, Peer, User};
 
 /// The kubelets' HTTPS endpoint, the same for every node.
 pub(super) struct KubeletApi {
@@ -14,8 +14,12 @@ pub(super) struct KubeletApi {
 }
 
 impl KubeletApi {
-    pub(super) fn new(logs: ContainerLogs) -> Self {
-        Self { logs, authenticator: Authenticator::default() }
+    /// Answers whoever shows this certificate.
+    pub(super) fn new(logs: ContainerLogs, client: &[u8]) -> Self {
+        let authenticator = Authenticator::default();
+        let api_server = User::new("kube-apiserver-kubelet-client", ["system:masters"]);
+        authenticator.accept_certificate(client, Peer::User(api_server));
+        Self { logs, authenticator }
     }
 
     fn answer(&self, method: &Method, path: &str, query: &Query) -> (StatusCode, String) {
