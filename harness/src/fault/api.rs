@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Done, Fault, Ground};
-use crate::backend::{Capability, ClusterError};
+use crate::backend::{Capability, Cluster, ClusterError};
 use crate::duration::Span;
 
 /// Breaks requests to the API server, keyed by verb, resource, name and how many like it came before.
@@ -63,6 +63,24 @@ enum Break {
     Slow(Span),
     /// Sends half of the answer and breaks the connection.
     Truncate,
+    /// Answers a list as the cluster was when this fault was injected, as an API server does whose cache has fallen
+    /// behind. Other requests are left alone.
+    StaleList,
+    /// Passes on some events of a watch, then breaks the connection. Other requests are left alone.
+    DropWatch(DropWatch),
+    /// Passes on every event of a watch this much later. Other requests are left alone.
+    LateWatch(Span),
+    /// Says that the resource version is too old: 410 to a list, and to a watch an `ERROR` event first.
+    Expire,
+}
+
+/// A watch that breaks.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct DropWatch {
+    /// How many events come through.
+    #[serde(default)]
+    events: u32,
 }
 
 /// An error answer.
@@ -105,8 +123,19 @@ fn usual(status: u16) -> (&'static str, &'static str) {
     }
 }
 
+/// The version of the cluster as it is.
+async fn newest(cluster: &dyn Cluster) -> Result<String, ClusterError> {
+    let failed =
+        |error: &dyn std::fmt::Display| ClusterError::new(format!("read the newest version: {error}"));
+    let request =
+        http::Request::get("/api/v1/namespaces?limit=1").body(Vec::new()).map_err(|e| failed(&e))?;
+    let list: serde_json::Value = cluster.admin().request(request).await.map_err(|e| failed(&e))?;
+    let version = list["metadata"]["resourceVersion"].as_str();
+    version.map(str::to_owned).ok_or_else(|| failed(&"the list has none"))
+}
+
 impl Api {
-    fn rule(&self) -> Rule {
+    async fn rule(&self, cluster: &dyn Cluster) -> Result<Rule, ClusterError> {
         let action = match &self.action {
             Break::Respond(respond) => {
                 let (reason, message) = usual(respond.status);
@@ -121,8 +150,12 @@ impl Api {
             Break::Hang => Action::Hang,
             Break::Slow(span) => Action::Delay(span.0),
             Break::Truncate => Action::Truncate,
+            Break::StaleList => Action::StaleList { revision: newest(cluster).await? },
+            Break::DropWatch(dropped) => Action::DropWatch { events: dropped.events },
+            Break::LateWatch(late) => Action::LateWatch(late.0),
+            Break::Expire => Action::Expire,
         };
-        Rule {
+        Ok(Rule {
             verbs: self.verbs.clone(),
             resources: self.resources.clone(),
             names: self.names.clone(),
@@ -133,7 +166,7 @@ impl Api {
                 Moment::AfterCommit => When::AfterCommit,
             },
             ..Rule::new(self.label.as_deref().unwrap_or("api"), action)
-        }
+        })
     }
 }
 
@@ -150,7 +183,7 @@ impl Fault for Api {
         Box::pin(async move {
             let tap =
                 ground.cluster.tap().ok_or_else(|| ClusterError::new("break requests: there is no tap"))?;
-            self.rule = Some(tap.add(self.rule()));
+            self.rule = Some(tap.add(self.rule(ground.cluster).await?));
             Ok(())
         })
     }

@@ -12,13 +12,16 @@ use super::prepared;
 use crate::backend::{ClusterError, Missing};
 use crate::ledger::Ledger;
 
+/// Executables, or why there are none.
+type Looked = Result<Arc<Found>, Missing>;
+
 /// Control planes of one process. Dropping it kills those that nobody uses.
 pub(super) struct Pool {
     places: Places,
     state: PathBuf,
     ledger: OnceCell<Ledger>,
     /// Executables are asked for their versions once; that takes as long as a reset.
-    found: Mutex<BTreeMap<Option<Minor>, Result<Arc<Found>, Missing>>>,
+    found: Mutex<BTreeMap<Option<Minor>, Looked>>,
     blueprints: Mutex<BTreeMap<Option<Minor>, Arc<OnceCell<Blueprint>>>>,
     idle: Mutex<Vec<(Option<Minor>, Plane)>>,
 }
@@ -37,7 +40,7 @@ impl Pool {
     }
 
     /// Executables of this version, or why there are none.
-    pub(super) fn found(&self, minor: Option<Minor>) -> Result<Arc<Found>, Missing> {
+    pub(super) fn found(&self, minor: Option<Minor>) -> Looked {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         let look = || {
             let looked = assets::find(&self.places, &Wanted::control_plane(minor), &mut |_| {});
