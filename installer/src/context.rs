@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::log::{Event, Level, Log};
 use crate::redact::Redactor;
-use crate::result::{Blocker, Retry, Telemetry};
+use crate::result::{Blocker, Plan, PlannedAction, PlannedStep, Retry, Telemetry};
 use crate::retry::{Attempts, Circuits, RetryPolicy, Retryable, Target};
 use crate::seams::{Clock, Connect, ToolCall, ToolError, ToolOutput, ToolRunner};
 use crate::settings::Settings;
@@ -59,6 +59,9 @@ struct Book {
     forced: bool,
     retries: Vec<Retry>,
     telemetry: Telemetry,
+    plan: Plan,
+    /// Whether the cluster cannot be read before a step of the plan is done.
+    unreadable: bool,
 }
 
 impl<'a> Run<'a> {
@@ -73,6 +76,8 @@ impl<'a> Run<'a> {
             forced: false,
             retries: Vec::new(),
             telemetry: Telemetry::default(),
+            plan: Plan::default(),
+            unreadable: false,
         };
         Self { ctx, settings, book: Mutex::new(book) }
     }
@@ -101,6 +106,46 @@ impl<'a> Run<'a> {
     /// Takes the permission to pass a gate, which is there once.
     pub(crate) fn take_force(&self) -> bool {
         !std::mem::replace(&mut self.book().forced, true)
+    }
+
+    /// Whether the run only says what it would do.
+    #[must_use]
+    pub fn dry(&self) -> bool {
+        self.settings.dry_run
+    }
+
+    /// Notes what would be done, in a dry run; otherwise there is nothing to note.
+    pub fn plan(&self, step: PlannedStep) {
+        if !self.dry() {
+            return;
+        }
+        let PlannedStep { action, what, why, .. } = &step;
+        self.step("plan", format!("{} {what}: {why}", action.sign()));
+        self.book().plan.steps.push(step);
+    }
+
+    /// The cluster cannot be read before what is planned is done: it is not there, or the kubeconfig does
+    /// not lead to it.
+    pub fn cannot_read_on(&self) {
+        self.book().unreadable = true;
+    }
+
+    /// Whether the cluster can be read, as far as is known.
+    #[must_use]
+    pub fn can_read_on(&self) -> bool {
+        !self.book().unreadable
+    }
+
+    /// What would be done.
+    #[must_use]
+    pub fn planned(&self) -> Plan {
+        self.book().plan.clone()
+    }
+
+    /// Whether more than leaving things as they are is planned so far.
+    #[must_use]
+    pub fn plans_something(&self) -> bool {
+        self.book().plan.steps.iter().any(|step| step.action != PlannedAction::Keep)
     }
 
     /// Notes the verdict of a gate.
@@ -303,6 +348,23 @@ impl<'a> Run<'a> {
             let _ = self.sleep(wait).await;
         }
         Ok(())
+    }
+
+    /// Runs a tool that changes something, once: not in a dry run, which plans such calls instead.
+    ///
+    /// # Errors
+    /// As [`Run::tool`].
+    pub async fn changing_tool(
+        &self,
+        program: &str,
+        args: Vec<String>,
+        stdin: Option<String>,
+        timeout: Duration,
+    ) -> Result<ToolOutput, ToolError> {
+        if self.dry() {
+            return Err(ToolError::Dry { program: program.to_owned() });
+        }
+        self.tool(program, args, stdin, timeout).await
     }
 
     /// Runs a tool once. The runner's promise to come back after the timeout or the stop is enforced.

@@ -57,6 +57,12 @@ pub fn go(duration: Duration) -> String {
     text
 }
 
+/// ` after waiting 30s`, or nothing when nothing was waited for.
+#[must_use]
+pub fn waited(limit: Duration) -> String {
+    if limit.is_zero() { String::new() } else { format!(" after waiting {}", go(limit)) }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

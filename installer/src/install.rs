@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::context::{Context, Run};
 use crate::phases::compute::Ended;
-use crate::phases::{Phase, compute, core, foundation, storage};
+use crate::phases::{Phase, compute, core, foundation, plan_unread, storage};
 use crate::result::{
     Blocker, Cleanup, Code, Evidence, Forced, Outcome, Phase1, Phase2, Phase3, Preflight, RunResult,
     SCHEMA_VERSION, derive,
@@ -51,14 +51,31 @@ impl From<Option<Phase>> for Scope {
 
 /// Runs the phases in scope, in order, as far as they hold.
 ///
+/// A dry run reads everything and changes nothing: what it would do is the result's plan. It is ok only
+/// when there is nothing to do, so that nothing is called done that was not verified.
+///
 /// Ends within `settings.limits.deadline` plus the time that a tool takes to stop.
 pub async fn install(ctx: &Context, settings: &Settings, scope: Scope) -> Outcome {
-    if settings.dry_run {
-        return usage(ctx, "--dry-run is not built yet", "use status to see what there is");
-    }
     let run = Run::new(ctx, settings);
-    let report = within_deadline(&run, run_phases(&run, &scope.phases())).await;
+    let mut report = within_deadline(&run, run_phases(&run, &scope.phases())).await;
+    if run.dry() {
+        note_plan(&run, &mut report);
+    }
     close(&run, report)
+}
+
+/// Of a dry run: that something is planned is why what was asked for is not done.
+fn note_plan(run: &Run<'_>, report: &mut Report) {
+    let plan = run.planned();
+    let summary = plan.summary();
+    run.step("plan", format!("{summary}; nothing was changed"));
+    let Some(first) = plan.begins_with().filter(|_| report.blockers.is_empty()) else { return };
+    report.remaining = Some(first);
+    report.blockers = vec![Blocker::new(
+        Code::ChangesPlanned,
+        format!("this is a dry run and nothing was changed; there is {summary}"),
+        "run the same command without --dry-run; the result's plan has each step and its command",
+    )];
 }
 
 /// Reads what there is, changing nothing.
@@ -140,6 +157,10 @@ async fn run_phases(run: &Run<'_>, phases: &[Phase]) -> Report {
     let mut report = Report::default();
     for phase in phases {
         report.phase = Some(*phase);
+        if !run.can_read_on() {
+            plan_unread(run, *phase);
+            continue;
+        }
         let limit = run.settings.limits.phase_deadline;
         let work = run_phase(run, *phase, &mut report.evidence);
         let ended = until(run, limit, StopReason::PhaseDeadline(*phase), work).await;
@@ -188,6 +209,7 @@ fn close(run: &Run<'_>, mut report: Report) -> Outcome {
         blockers: report.blockers,
         next: verdict.next,
         forced: report.forced,
+        plan: run.dry().then(|| run.planned()),
         telemetry,
         retries,
     };

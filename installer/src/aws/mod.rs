@@ -51,10 +51,15 @@ impl<'a> Aws<'a> {
     }
 
     /// One call, and its answer; `null` for an operation that answers nothing.
-    async fn once(&self, args: &[&str]) -> Result<Value, AwsError> {
+    async fn once(&self, args: &[&str], changes: bool) -> Result<Value, AwsError> {
         let what = args.iter().take(2).copied().collect::<Vec<_>>().join(" ");
         let timeout = self.run.settings.limits.api_timeout * 2;
-        let output = self.run.tool("aws", self.args(args), None, timeout).await.map_err(AwsError::Tool)?;
+        let args = self.args(args);
+        let answer = match changes {
+            true => self.run.changing_tool("aws", args, None, timeout).await,
+            false => self.run.tool("aws", args, None, timeout).await,
+        };
+        let output = answer.map_err(AwsError::Tool)?;
         if !output.success() {
             return Err(AwsError::of(&what, &output));
         }
@@ -71,7 +76,7 @@ impl<'a> Aws<'a> {
     /// When AWS could not be asked, or says no.
     pub async fn read(&self, args: &[&str]) -> Result<Value, AwsError> {
         let operation = format!("aws {}", args.iter().take(2).copied().collect::<Vec<_>>().join(" "));
-        self.run.retrying(&operation, || self.once(args)).await
+        self.run.retrying(&operation, || self.once(args, false)).await
     }
 
     /// The same, where a thing that is not there is an answer.
@@ -91,7 +96,7 @@ impl<'a> Aws<'a> {
     /// # Errors
     /// When it failed, or when it is not known what came of it.
     pub async fn write(&self, args: &[&str]) -> Result<Value, AwsError> {
-        self.once(args).await
+        self.once(args, true).await
     }
 
     /// Who the credentials are.
@@ -105,6 +110,14 @@ impl<'a> Aws<'a> {
             return Err(AwsError::garbage("sts get-caller-identity", "it lacks Account or Arn"));
         };
         Ok(Caller { account, arn })
+    }
+
+    /// A call of a person's own that does the same.
+    #[must_use]
+    pub fn typed(&self, args: &[&str]) -> String {
+        let region = self.region.iter().flat_map(|region| ["--region", region]);
+        let args: Vec<String> = args.iter().copied().chain(region).map(str::to_owned).collect();
+        crate::result::typed("aws", &args)
     }
 
     /// A command for a person to type.

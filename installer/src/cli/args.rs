@@ -72,7 +72,7 @@ pub(super) struct InstallArgs {
     /// Run every phase up to and including this one.
     #[arg(long, value_name = "PHASE")]
     pub(super) through: Option<String>,
-    /// Say what would be done, and change nothing.
+    /// Say what would be done, and change nothing; exit code 0 when there is nothing to do, 1 when there is.
     #[arg(long)]
     pub(super) dry_run: bool,
     /// Pass one gate of this phase although it does not hold; the result says so.

@@ -89,6 +89,12 @@ pub enum ReadError {
         /// What is wrong with the answer.
         detail: String,
     },
+    /// The request would have changed something, and the run may not.
+    #[error("did not {what}: this is a dry run")]
+    Dry {
+        /// What was to be done.
+        what: String,
+    },
     /// The run is ending.
     #[error("the run was stopped")]
     Stopped(StopReason),
@@ -155,7 +161,7 @@ impl ReadError {
                  use an identity that the cluster knows (an EKS access entry or aws-auth)",
             )
             .commands(["aws sts get-caller-identity", "kubectl auth whoami"]),
-            Self::Missing { .. } | Self::Garbage { .. } => Blocker::new(
+            Self::Missing { .. } | Self::Garbage { .. } | Self::Dry { .. } => Blocker::new(
                 Code::ClusterStateUnknown,
                 format!("the API server{at} was not understood: {self}"),
                 "the state of the cluster is not known: check that KUBECONFIG leads to a Kubernetes \

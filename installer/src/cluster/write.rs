@@ -14,6 +14,7 @@ impl Cluster<'_> {
     /// # Errors
     /// When the server refuses, or it is not known what came of it.
     pub async fn create(&self, what: &str, path: &str, object: &Value) -> Result<(), ReadError> {
+        self.may_change(what)?;
         let (status, body) = self.exchange(what, Method::POST, path, Some(object)).await?;
         if status.is_success() || status == StatusCode::CONFLICT {
             return Ok(());
@@ -26,6 +27,7 @@ impl Cluster<'_> {
     /// # Errors
     /// When the server refuses, or it is not known what came of it.
     pub async fn delete(&self, what: &str, path: &str) -> Result<(), ReadError> {
+        self.may_change(what)?;
         let (status, body) = self.exchange(what, Method::DELETE, path, None).await?;
         if status.is_success() || status == StatusCode::NOT_FOUND {
             return Ok(());
@@ -47,6 +49,14 @@ impl Cluster<'_> {
                 Err(ReadError::status(what, status, &said(status, &body), None))
             })
             .await
+    }
+
+    /// The last net: a dry run plans its writes, and one that is not planned is not made either.
+    fn may_change(&self, what: &str) -> Result<(), ReadError> {
+        if self.run.settings.dry_run {
+            return Err(ReadError::Dry { what: what.to_owned() });
+        }
+        Ok(())
     }
 
     /// One request, and its answer whatever it says.

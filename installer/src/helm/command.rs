@@ -267,9 +267,16 @@ impl<'a> Helm<'a> {
     /// # Errors
     /// When Helm did not run to its end.
     pub async fn upgrade(&self, keep: Option<&Value>) -> Result<ToolOutput, ToolError> {
+        let (args, stdin) = self.upgrade_call(keep);
+        let timeout = with_margin(self.run.settings.limits.helm_timeout);
+        self.run.changing_tool("helm", args, stdin, timeout).await
+    }
+
+    /// Its arguments, and the values that it reads from standard input.
+    #[must_use]
+    pub fn upgrade_call(&self, keep: Option<&Value>) -> (Vec<String>, Option<String>) {
         let chart = &self.chart;
-        let timeout = self.run.settings.limits.helm_timeout;
-        let go_timeout = duration::go(timeout);
+        let go_timeout = duration::go(self.run.settings.limits.helm_timeout);
         let mut args = vec!["upgrade", "--install", &chart.release, &chart.reference];
         if let Some(version) = &chart.version {
             args.extend(["--version", version]);
@@ -292,8 +299,7 @@ impl<'a> Helm<'a> {
         if chart.adopt {
             args.push("--take-ownership");
         }
-        let stdin = values.map(|values| values.to_string());
-        self.run.tool("helm", self.args(&args), stdin, with_margin(timeout)).await
+        (self.args(&args), values.map(|values| values.to_string()))
     }
 
     /// The manifest of the newest revision: the objects that the release owns, as YAML documents.
@@ -311,9 +317,16 @@ impl<'a> Helm<'a> {
     /// # Errors
     /// When Helm did not run to its end.
     pub async fn rollback(&self, revision: u64) -> Result<ToolOutput, ToolError> {
+        let timeout = with_margin(self.run.settings.limits.helm_timeout);
+        self.run.changing_tool("helm", self.rollback_args(revision), None, timeout).await
+    }
+
+    /// Its arguments.
+    #[must_use]
+    pub fn rollback_args(&self, revision: u64) -> Vec<String> {
         let timeout = self.run.settings.limits.helm_timeout;
         let (revision, go_timeout) = (revision.to_string(), duration::go(timeout));
-        let args = self.args(&[
+        self.args(&[
             "rollback",
             &self.chart.release,
             &revision,
@@ -321,8 +334,7 @@ impl<'a> Helm<'a> {
             &self.namespace,
             "--timeout",
             &go_timeout,
-        ]);
-        self.run.tool("helm", args, None, with_margin(timeout)).await
+        ])
     }
 
     /// `helm uninstall --wait`.
@@ -330,9 +342,15 @@ impl<'a> Helm<'a> {
     /// # Errors
     /// When Helm did not run to its end.
     pub async fn uninstall(&self) -> Result<ToolOutput, ToolError> {
-        let timeout = self.run.settings.limits.helm_timeout;
-        let go_timeout = duration::go(timeout);
-        let args = self.args(&[
+        let timeout = with_margin(self.run.settings.limits.helm_timeout);
+        self.run.changing_tool("helm", self.uninstall_args(), None, timeout).await
+    }
+
+    /// Its arguments.
+    #[must_use]
+    pub fn uninstall_args(&self) -> Vec<String> {
+        let go_timeout = duration::go(self.run.settings.limits.helm_timeout);
+        self.args(&[
             "uninstall",
             &self.chart.release,
             "--namespace",
@@ -340,8 +358,7 @@ impl<'a> Helm<'a> {
             "--wait",
             "--timeout",
             &go_timeout,
-        ]);
-        self.run.tool("helm", args, None, with_margin(timeout)).await
+        ])
     }
 
     /// Drops the stored token of the chart's registry, which may have expired.
@@ -352,7 +369,7 @@ impl<'a> Helm<'a> {
         let host = self.chart.reference.trim_start_matches("oci://");
         let host = host.split('/').next().unwrap_or(host).to_owned();
         let args = vec!["registry".to_owned(), "logout".to_owned(), host];
-        self.run.tool("helm", args, None, self.run.settings.limits.api_timeout).await
+        self.run.changing_tool("helm", args, None, self.run.settings.limits.api_timeout).await
     }
 }
 

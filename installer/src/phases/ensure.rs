@@ -1,4 +1,4 @@
-//! Finds a thing, or makes it once and reads it back.
+//! Finds a thing, or makes it once and reads it back; a dry run only plans to make it.
 //!
 //! An answer to a write can be lost, and a thing that was made can take a moment to show. So nothing is
 //! ever made twice without having been looked for in between, and what counts in the end is what was read.
@@ -6,6 +6,8 @@
 use std::fmt::Display;
 
 use crate::context::Run;
+use crate::phases::Phase;
+use crate::result::{PlannedAction, PlannedStep};
 use crate::retry::Retryable;
 
 /// A thing that is there.
@@ -30,18 +32,26 @@ pub(crate) enum Trouble<E> {
     Absent,
 }
 
-/// Finds a thing with `find`, or makes it with `make` and finds it then.
+/// Finds a thing with `find`, or makes it with `make` and finds it then. `None` when it is not there and
+/// the run is dry: `command` is what a person would type to make it.
 pub(crate) async fn ensure<T, E>(
     run: &Run<'_>,
+    phase: Phase,
     what: &str,
+    command: &str,
     find: impl AsyncFn() -> Result<Option<T>, E>,
     make: impl AsyncFn() -> Result<(), E>,
-) -> Result<Ensured<T>, Trouble<E>>
+) -> Result<Option<Ensured<T>>, Trouble<E>>
 where
     E: Retryable + Display,
 {
     if let Some(thing) = find().await.map_err(Trouble::Read)? {
-        return Ok(Ensured { thing, existed: true, created: false });
+        run.plan(PlannedStep::new(phase, PlannedAction::Keep, what, "it is there"));
+        return Ok(Some(Ensured { thing, existed: true, created: false }));
+    }
+    if run.dry() {
+        run.plan(PlannedStep::new(phase, PlannedAction::Make, what, "it is not there").command(command));
+        return Ok(None);
     }
     run.step("make", format!("making {what}"));
     let mut attempts = run.attempts(E::TARGET);
@@ -55,7 +65,7 @@ where
             Err(error) => return Err(failed.map_or_else(|| Trouble::Read(error), Trouble::Write)),
         };
         if let Some(thing) = found {
-            return Ok(Ensured { thing, existed: false, created: true });
+            return Ok(Some(Ensured { thing, existed: false, created: true }));
         }
         let again = match &failed {
             None => {

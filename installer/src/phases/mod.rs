@@ -7,11 +7,13 @@ mod force;
 pub mod foundation;
 pub mod storage;
 mod target;
+mod unread;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 pub(crate) use target::{right_cluster, right_endpoint};
+pub(crate) use unread::plan_unread;
 
 /// A phase of the installation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]

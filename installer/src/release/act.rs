@@ -152,7 +152,7 @@ impl Work<'_, '_> {
         ])
     }
 
-    async fn user_values(&mut self) -> Result<Option<Value>, Vec<Blocker>> {
+    pub(super) async fn user_values(&mut self) -> Result<Option<Value>, Vec<Blocker>> {
         let run = self.run;
         self.helm.user_values().await.map_err(|error| {
             run.fail("helm-values", error.to_string());
@@ -162,7 +162,7 @@ impl Work<'_, '_> {
 
     /// How long until a pending release counts as stale; `None` when it does already. A release whose
     /// age is not known counts as young: somebody may be at work.
-    fn young(&self, release: &Release) -> Option<Duration> {
+    pub(super) fn young(&self, release: &Release) -> Option<Duration> {
         let timeout = self.run.settings.limits.helm_timeout;
         let Some(since) = release.last_deployed else {
             return Some(timeout);
@@ -242,7 +242,7 @@ impl Work<'_, '_> {
         .commands([self.history_command()])
     }
 
-    fn unknown(&self, release: &Release) -> Blocker {
+    pub(super) fn unknown(&self, release: &Release) -> Blocker {
         Blocker::new(
             Code::HelmStateUnknown,
             format!(

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{Gate, Work};
 use crate::context::millis;
-use crate::helm::{Release, ReleaseStatus, Said, classify, said_last};
+use crate::helm::{Release, ReleaseStatus, Revision, Said, classify, said_last};
 use crate::phases::right_endpoint;
 use crate::result::Blocker;
 use crate::retry::Target;
@@ -204,12 +204,7 @@ impl Work<'_, '_> {
     ) -> Result<(), Vec<Blocker>> {
         let run = self.run;
         right_endpoint(run, self.cluster).await?;
-        let history = self.helm.history().await.map_err(|error| vec![error.blocker(&self.helm.chart)])?;
-        let older = || history.iter().rev().filter(|entry| entry.revision < release.revision);
-        let good = older()
-            .find(|entry| matches!(entry.status, ReleaseStatus::Deployed | ReleaseStatus::Superseded))
-            // Without a good one, a failed one still keeps the history; the repair follows.
-            .or_else(|| older().find(|entry| entry.status == ReleaseStatus::Failed));
+        let good = self.good_revision(release).await?;
         self.forget(gate);
         let answer = if let Some(good) = good {
             run.warn(
@@ -225,6 +220,17 @@ impl Work<'_, '_> {
             self.helm.uninstall().await
         };
         self.settle("unlocking the release", answer, |now| !now.status.pending()).await
+    }
+
+    /// The newest good revision before this one, to go back to.
+    pub(super) async fn good_revision(&self, release: &Release) -> Result<Option<Revision>, Vec<Blocker>> {
+        let history = self.helm.history().await.map_err(|error| vec![error.blocker(&self.helm.chart)])?;
+        let older = || history.iter().rev().filter(|entry| entry.revision < release.revision);
+        let good = older()
+            .find(|entry| matches!(entry.status, ReleaseStatus::Deployed | ReleaseStatus::Superseded))
+            // Without a good one, a failed one still keeps the history; the repair follows.
+            .or_else(|| older().find(|entry| entry.status == ReleaseStatus::Failed));
+        Ok(good.cloned())
     }
 
     /// Finishes an uninstall that somebody began.

@@ -4,6 +4,7 @@
 
 mod act;
 mod change;
+mod plan;
 
 pub(crate) use change::Change;
 

@@ -102,6 +102,8 @@ pub enum Code {
     CleanupIncomplete,
     /// `EKS_INSTALLER_DEADLINE` or `EKS_INSTALLER_PHASE_DEADLINE` passed; the cause says which.
     DeadlineExceeded,
+    /// `--dry-run`: there is something to do, and it was not done.
+    ChangesPlanned,
     /// SIGINT.
     Interrupted,
     /// SIGTERM.
@@ -121,6 +123,8 @@ pub enum Class {
     Failure,
     /// The state could not be determined.
     Unknown,
+    /// Nothing is wrong, and what was asked for is not done.
+    Planned,
     /// A signal, with the exit code that goes with it.
     Signal(u8),
     /// The caller's mistake.
@@ -176,6 +180,7 @@ impl Code {
             | Code::EksStateUnknown
             | Code::AwsStateUnknown
             | Code::AwsUnauthorized => Class::Unknown,
+            Code::ChangesPlanned => Class::Planned,
             Code::Interrupted => Class::Signal(130),
             Code::Terminated => Class::Signal(143),
             Code::Usage | Code::ConfigurationInvalid => Class::Usage,

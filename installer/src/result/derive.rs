@@ -72,6 +72,11 @@ pub fn derive(blockers: &[Blocker], remaining: Option<Phase>) -> Verdict {
     match first {
         Class::Unknown => error(4, Action::Stop, None),
         Class::Usage => error(2, Action::Stop, None),
+        // As `diff` and `kubectl diff` end when there is a difference.
+        Class::Planned => match remaining {
+            Some(phase) => error(1, Action::Install, Some(phase)),
+            None => error(1, Action::Stop, None),
+        },
         _ => error(1, Action::Stop, None),
     }
 }
@@ -123,6 +128,7 @@ mod tests {
         Code::AwsStateUnknown,
         Code::AwsUnauthorized,
         Code::DeadlineExceeded,
+        Code::ChangesPlanned,
         Code::Interrupted,
         Code::Usage,
     ];
@@ -193,6 +199,7 @@ mod tests {
             (&[Code::WrongCluster], Status::Error, 1, Action::Stop, None),
             (&[Code::KarpenterSetupFailed, Code::Terminated], Status::Error, 143, Action::Stop, None),
             (&[Code::Interrupted], Status::Error, 130, Action::Stop, None),
+            (&[Code::ChangesPlanned], Status::Error, 1, Action::Install, Some(Phase::Core)),
             (&[Code::Usage], Status::Error, 2, Action::Stop, None),
         ] {
             let verdict = derive(&blockers(codes), Some(Phase::Core));

@@ -4,6 +4,7 @@ mod blocker;
 mod commands;
 mod derive;
 mod evidence;
+mod plan;
 pub mod storage;
 
 use schemars::JsonSchema;
@@ -17,6 +18,7 @@ pub use evidence::{
     Phase4, Platform, PodReport, ReleaseEvidence, Replicas, Stack, Termination, Warning, WorkloadReport,
 };
 
+pub use plan::{Plan, PlannedAction, PlannedStep, typed};
 pub use storage::Phase2;
 
 use crate::phases::Phase;
@@ -55,6 +57,9 @@ pub struct RunResult {
     /// The gate that was forced, if one was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forced: Option<Forced>,
+    /// What would be done; only of a run that was asked to change nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Plan>,
     /// Numbers worth watching over time.
     pub telemetry: Telemetry,
     /// Every call that was tried again.

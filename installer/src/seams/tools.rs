@@ -73,6 +73,12 @@ pub enum ToolError {
         /// What it had written to standard error.
         stderr: String,
     },
+    /// The call would have changed something, and the run may not.
+    #[error("{program} was not run: this is a dry run, and the call would have changed something")]
+    Dry {
+        /// The program.
+        program: String,
+    },
     /// The run is ending, so the program was stopped.
     #[error("{program} was stopped, because the run was ({reason:?})")]
     Stopped {

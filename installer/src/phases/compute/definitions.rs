@@ -81,7 +81,7 @@ impl Compute<'_, '_> {
         if lacking.is_empty() {
             return Ok(false);
         }
-        self.run.warn("definitions", format!("missing: {}; installing their chart", lacking.join(", ")));
+        self.run.warn("definitions", format!("missing: {}", lacking.join(", ")));
         let settings = &self.run.settings.karpenter;
         let chart = Chart {
             release: format!("{}-crd", settings.release),
@@ -95,6 +95,9 @@ impl Compute<'_, '_> {
         };
         let mut gate = Established { cluster: self.cluster, release: chart.release.clone() };
         let mut work = Work::new(self.cluster, Phase::Compute, CODES, false, chart);
+        if self.run.dry() {
+            return work.plan(&mut gate).await;
+        }
         work.act(&mut gate).await?;
         found.missing = missing(self.cluster).await.map_err(unread)?;
         found.installed = true;

@@ -8,7 +8,10 @@ mod definitions;
 mod provisioning;
 mod readiness;
 
+use std::time::Duration;
+
 pub(crate) use readiness::ready_for;
+use readiness::definitions_lacking;
 
 use super::force::pass;
 use crate::cluster::Cluster;
@@ -113,6 +116,9 @@ async fn steps(
         replicas: Vec::new(),
     };
     let mut work = compute.work();
+    if run.dry() {
+        return compute.plan(work).await;
+    }
     let acted = work.act(&mut compute).await;
     compute.note(&work);
     acted?;
@@ -188,6 +194,26 @@ impl<'a, 'r> Compute<'a, 'r> {
     fn cluster_name(&self) -> Option<String> {
         let asked = self.run.settings.cluster.name.as_ref();
         asked.or(self.evidence.identity.name.as_ref()).cloned()
+    }
+
+    /// Plans the phase: the release, and then the controller as it is or as it will have to be.
+    async fn plan(&mut self, mut work: Work<'_, '_>) -> Result<(), Vec<Blocker>> {
+        let planned = work.plan(self).await;
+        self.note(&work);
+        if planned? {
+            work.plan_readiness("Karpenter's controller");
+            return Ok(());
+        }
+        match self.judge_controller(Duration::ZERO).await {
+            Err(blockers) if definitions_lacking(&blockers) => {
+                if !self.complete_definitions().await? {
+                    return Err(blockers);
+                }
+                work.plan_readiness("Karpenter's controller");
+                Ok(())
+            }
+            judged => judged,
+        }
     }
 
     /// Takes over what is known of the release.
@@ -295,7 +321,7 @@ pub async fn inspect(run: &Run<'_>, evidence: &mut Phase3) -> Result<bool, Vec<B
             .commands(["eks-installer install --phase compute"]),
         );
     }
-    if let Err(more) = compute.judge_controller(std::time::Duration::ZERO).await {
+    if let Err(more) = compute.judge_controller(Duration::ZERO).await {
         blockers.extend(more);
     }
     if blockers.is_empty() { Ok(true) } else { Err(blockers) }

@@ -89,6 +89,11 @@ impl Findings {
     }
 }
 
+/// Whether what is in the way is that the definitions are not there.
+pub(super) fn definitions_lacking(blockers: &[Blocker]) -> bool {
+    blockers.iter().any(|blocker| blocker.cause.as_deref() == Some("CRDS_MISSING"))
+}
+
 /// What a watch on the controller saw, and by which of the queries that find it.
 struct Seen {
     by: usize,
@@ -106,11 +111,8 @@ impl Compute<'_, '_> {
     pub(super) async fn become_ready(&mut self) -> Result<(), Vec<Blocker>> {
         let limit = self.run.settings.limits.ready_timeout;
         let judged = self.judge_controller(limit).await;
-        let lacking = |blockers: &[Blocker]| {
-            blockers.iter().any(|blocker| blocker.cause.as_deref() == Some("CRDS_MISSING"))
-        };
         match judged {
-            Err(blockers) if lacking(&blockers) => {
+            Err(blockers) if definitions_lacking(&blockers) => {
                 if !self.complete_definitions().await? {
                     return Err(blockers);
                 }
@@ -145,8 +147,7 @@ impl Compute<'_, '_> {
     async fn not_ready(&mut self, state: ControllerState, limit: Duration) -> Vec<Blocker> {
         self.run.gate("controller", "blocked");
         let namespace = self.evidence.karpenter.namespace.clone();
-        let waited =
-            if limit.is_zero() { String::new() } else { format!(" after waiting {}", duration::go(limit)) };
+        let waited = duration::waited(limit);
         let numbers = self.evidence.karpenter.controller.clone().unwrap_or_default();
         let Controller { name, desired, updated, available, .. } = &numbers;
         let message = match state {

@@ -70,7 +70,7 @@ impl<'a, 'r> Stack<'a, 'r> {
 
     /// Waits for everything to be Ready and to stay so.
     pub(super) async fn become_ready(&mut self) -> Result<(), Vec<Blocker>> {
-        let limit = self.run.settings.limits.ready_timeout;
+        let limit = if self.run.dry() { Duration::ZERO } else { self.run.settings.limits.ready_timeout };
         let owned = self.owned().await?;
         let judged = self.await_ready(&owned, limit).await.map_err(|error| self.unread(&error))?;
         self.report(&judged);
@@ -87,8 +87,8 @@ impl<'a, 'r> Stack<'a, 'r> {
         }
         let namespace = self.settings.namespace.clone();
         let message = format!(
-            "release {name} is deployed and not Ready after waiting {}: {}",
-            duration::go(limit),
+            "release {name} is deployed and not Ready{}: {}",
+            duration::waited(limit),
             lacking.join("; ")
         );
         let blocker = Blocker::new(

@@ -72,7 +72,7 @@ async fn steps(
             pass(run, Phase::Core, blockers, forced)?;
         }
     }
-    if forced.is_none() {
+    if forced.is_none() && !run.plans_something() {
         run.gate("core", "passed");
     }
     Ok(())
@@ -89,6 +89,15 @@ async fn one(
     release.namespace.clone_into(&mut evidence.namespace);
     let mut stack = Stack::new(cluster, nodes, release, evidence);
     let mut work = stack.work();
+    if cluster.run.dry() {
+        let planned = work.plan(&mut stack).await;
+        stack.note(&work);
+        if planned? {
+            work.plan_readiness(&format!("everything that release {} runs", release.name));
+            return Ok(());
+        }
+        return stack.become_ready().await;
+    }
     let acted = work.act(&mut stack).await;
     stack.note(&work);
     acted?;

@@ -84,6 +84,9 @@ impl EksError {
     }
 }
 
+/// eksctl is given its timeout; the process a little more, so that eksctl can say what timed out.
+const MARGIN: Duration = Duration::from_secs(30);
+
 const DENIED: &[&str] = &[
     "accessdenied",
     "unrecognizedclient",
@@ -214,6 +217,13 @@ impl<'a> Eksctl<'a> {
 
     /// `eksctl create nodegroup`, for those that are asked for and not there.
     pub(super) async fn create_node_groups(&self) -> Result<ToolOutput, ToolError> {
+        let (args, config) = self.create_node_groups_call();
+        let timeout = self.run.settings.limits.create_timeout + MARGIN;
+        self.run.changing_tool("eksctl", args, config, timeout).await
+    }
+
+    /// Its arguments, and what it reads from standard input.
+    pub(super) fn create_node_groups_call(&self) -> (Vec<String>, Option<String>) {
         let (settings, limits) = (&self.run.settings.foundation, &self.run.settings.limits);
         let mut args: Vec<String> = vec!["create".into(), "nodegroup".into()];
         let mut flag = |name: &str, value: &str| args.extend([name.to_owned(), value.to_owned()]);
@@ -231,11 +241,18 @@ impl<'a> Eksctl<'a> {
             }
         }
         flag("--timeout", &duration::go(limits.create_timeout));
-        self.run.tool("eksctl", args, config, limits.create_timeout + Duration::from_secs(30)).await
+        (args, config)
     }
 
     /// `eksctl create cluster`. It does not touch the kubeconfig: that is a step of its own.
     pub(super) async fn create(&self) -> Result<ToolOutput, ToolError> {
+        let (args, config) = self.create_call();
+        let timeout = self.run.settings.limits.create_timeout + MARGIN;
+        self.run.changing_tool("eksctl", args, config, timeout).await
+    }
+
+    /// Its arguments, and what it reads from standard input.
+    pub(super) fn create_call(&self) -> (Vec<String>, Option<String>) {
         let (settings, limits) = (&self.run.settings.foundation, &self.run.settings.limits);
         let timeout = duration::go(limits.create_timeout);
         let mut args: Vec<String> = vec!["create".into(), "cluster".into()];
@@ -261,11 +278,17 @@ impl<'a> Eksctl<'a> {
         }
         flag("--timeout", &timeout);
         args.push("--write-kubeconfig=false".into());
-        self.run.tool("eksctl", args, config, limits.create_timeout + Duration::from_secs(30)).await
+        (args, config)
     }
 
     /// `eksctl utils write-kubeconfig`.
     pub(super) async fn write_kubeconfig(&self, path: Option<&str>) -> Result<ToolOutput, ToolError> {
+        let args = self.write_kubeconfig_args(path);
+        self.run.changing_tool("eksctl", args, None, self.run.settings.limits.api_timeout * 2).await
+    }
+
+    /// Its arguments.
+    pub(super) fn write_kubeconfig_args(&self, path: Option<&str>) -> Vec<String> {
         let mut args: Vec<String> =
             ["utils", "write-kubeconfig", "--cluster", &self.name, "--region", &self.region]
                 .iter()
@@ -274,7 +297,7 @@ impl<'a> Eksctl<'a> {
         if let Some(path) = path {
             args.extend(["--kubeconfig".to_owned(), path.to_owned()]);
         }
-        self.run.tool("eksctl", args, None, self.run.settings.limits.api_timeout * 2).await
+        args
     }
 }
 

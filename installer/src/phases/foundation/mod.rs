@@ -2,7 +2,10 @@
 
 mod eksctl;
 mod node_groups;
+mod plan;
 mod stack;
+
+use std::time::Duration;
 
 use self::eksctl::{Eksctl, Found};
 use self::node_groups::Why;
@@ -41,6 +44,9 @@ async fn steps(run: &Run<'_>, eks: &mut Eks) -> Result<(), Vec<Blocker>> {
     eks.cluster_name = Some(name.clone());
     eks.region = Some(region.clone());
     let eksctl = Eksctl::new(run, &name, &region);
+    if run.dry() {
+        return plan::plan(run, &eksctl, eks).await;
+    }
     let found = find(run, &eksctl, eks).await?;
     // Creating may fail after the cluster is there, on a node group say. What is there is looked at all
     // the same: the nodes, or their absence, say more than eksctl's exit code.
@@ -89,6 +95,17 @@ async fn find(run: &Run<'_>, eksctl: &Eksctl<'_>, eks: &mut Eks) -> Result<Optio
     }
     let Some(cluster) = &found else { return Ok(None) };
     note(eks, cluster);
+    adopt(run, eksctl, cluster, eks).await?;
+    Ok(found)
+}
+
+/// Sees that a cluster that is there is the right one, and in a state in which something can be installed.
+async fn adopt(
+    run: &Run<'_>,
+    eksctl: &Eksctl<'_>,
+    cluster: &Found,
+    eks: &mut Eks,
+) -> Result<(), Vec<Blocker>> {
     let contradictions = cluster.identity.contradictions(&run.settings.cluster);
     if !contradictions.is_empty() {
         return Err(target::wrong(run, &contradictions.join("; ")));
@@ -118,7 +135,7 @@ async fn find(run: &Run<'_>, eksctl: &Eksctl<'_>, eks: &mut Eks) -> Result<Optio
             .commands([eksctl.command("get cluster --name"), eksctl.describe_stacks()]),
         ]);
     }
-    Ok(found)
+    Ok(())
 }
 
 /// The cluster is not there: is an attempt to make it on its way, or in the way? Gives the cluster when
@@ -217,6 +234,15 @@ async fn create(
     }
 }
 
+/// The cluster, if the kubeconfig as it is leads to it.
+async fn leads_there<'r>(run: &'r Run<'r>, found: &Found) -> Option<Cluster<'r>> {
+    let connection = run.ctx.cluster.connect().await.ok()?;
+    let right = connection.identity.name.is_some()
+        && connection.identity.contradictions(&run.settings.cluster).is_empty()
+        && found.endpoint.as_deref().is_none_or(|it| target::same_server(it, &connection.server));
+    right.then_some(Cluster { run, connection })
+}
+
 /// Makes the kubeconfig lead to the cluster, and connects.
 async fn kubeconfig<'r>(
     run: &'r Run<'r>,
@@ -224,13 +250,9 @@ async fn kubeconfig<'r>(
     found: &Found,
     eks: &mut Eks,
 ) -> Result<Cluster<'r>, Vec<Blocker>> {
-    if let Ok(connection) = run.ctx.cluster.connect().await
-        && connection.identity.name.is_some()
-        && connection.identity.contradictions(&run.settings.cluster).is_empty()
-        && found.endpoint.as_deref().is_none_or(|endpoint| target::same_server(endpoint, &connection.server))
-    {
+    if let Some(cluster) = leads_there(run, found).await {
         run.step("kubeconfig", "the kubeconfig leads to the cluster already");
-        return Ok(Cluster { run, connection });
+        return Ok(cluster);
     }
     let failed = |message: String| {
         vec![
@@ -256,7 +278,7 @@ async fn kubeconfig<'r>(
 
 /// Waits for the nodes, and counts them.
 async fn nodes(run: &Run<'_>, cluster: &Cluster<'_>, eks: &mut Eks) -> Result<(), Vec<Blocker>> {
-    let limit = run.settings.limits.node_wait;
+    let limit = if run.dry() { Duration::ZERO } else { run.settings.limits.node_wait };
     // A cluster that this run made has as many nodes as were asked for; of an adopted one we only know
     // that those that are there should be Ready.
     let wanted = if eks.created { run.settings.foundation.nodes.unwrap_or(1).max(1) } else { 1 };
@@ -281,7 +303,7 @@ async fn nodes(run: &Run<'_>, cluster: &Cluster<'_>, eks: &mut Eks) -> Result<()
         return Ok(());
     };
     run.gate("nodes", "blocked");
-    run.fail("nodes", format!("{counted} after waiting {}", duration::go(limit)));
+    run.fail("nodes", format!("{counted}{}", duration::waited(limit)));
     let name = eks.cluster_name.clone().unwrap_or_default();
     let region = eks.region.clone().unwrap_or_default();
     let aws = Aws::new(run, Some(&region));

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::Storage;
 use crate::aws::AwsError;
+use crate::phases::Phase;
 use crate::phases::ensure::ensure;
 use crate::result::{Blocker, Code, Phase2, storage};
 
@@ -109,9 +110,15 @@ impl Storage<'_, '_> {
             ];
             self.aws.find(&describe).await
         };
-        let ensured = ensure(self.run, &what, find, async || self.aws.write(&create).await.map(drop))
+        let command = self.aws.typed(&create);
+        let make = async || self.aws.write(&create).await.map(drop);
+        let ensured = ensure(self.run, Phase::Storage, &what, &command, find, make)
             .await
             .map_err(|trouble| self.trouble(&what, trouble, &look))?;
+        let Some(ensured) = ensured else {
+            evidence.existed = Some(false);
+            return Ok(());
+        };
         let found = &ensured.thing["association"];
         evidence.existed = Some(ensured.existed);
         evidence.created = ensured.created;

@@ -2,6 +2,7 @@
 
 use super::Storage;
 use crate::aws::AwsError;
+use crate::phases::Phase;
 use crate::phases::ensure::{Trouble, ensure};
 use crate::result::{Blocker, Code, storage};
 
@@ -20,12 +21,18 @@ impl Storage<'_, '_> {
         }
         let ensured = ensure(
             self.run,
+            Phase::Storage,
             &format!("bucket {name}"),
+            &self.aws.typed(&create),
             async || self.aws.find(&head).await,
             async || self.aws.write(&create).await.map(drop),
         )
         .await
         .map_err(|trouble| self.bucket_trouble(trouble))?;
+        let Some(ensured) = ensured else {
+            evidence.existed = Some(false);
+            return Ok(());
+        };
         evidence.existed = Some(ensured.existed);
         evidence.created = ensured.created;
         let answer = self.aws.read(&["s3api", "get-bucket-location", "--bucket", name]).await;

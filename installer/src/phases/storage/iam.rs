@@ -5,8 +5,9 @@ use serde_json::Value;
 use super::Storage;
 use super::document::{self, Difference};
 use crate::aws::AwsError;
+use crate::phases::Phase;
 use crate::phases::ensure::{Trouble, ensure};
-use crate::result::{Blocker, Code, storage};
+use crate::result::{Blocker, Code, PlannedAction, PlannedStep, storage};
 
 impl Storage<'_, '_> {
     /// Finds or makes the policy, and sees that its default version says what it should.
@@ -22,12 +23,18 @@ impl Storage<'_, '_> {
         let look = format!("iam get-policy --policy-arn {arn}");
         let ensured = ensure(
             self.run,
+            Phase::Storage,
             &what,
+            &self.aws.typed(&create),
             async || self.aws.find(&get).await,
             async || self.aws.write(&create).await.map(drop),
         )
         .await
         .map_err(|trouble| self.trouble(&what, trouble, &look))?;
+        let Some(ensured) = ensured else {
+            evidence.existed = Some(false);
+            return Ok(());
+        };
         evidence.existed = Some(ensured.existed);
         evidence.created = ensured.created;
         let unreadable = |detail: &str| {
@@ -86,12 +93,18 @@ impl Storage<'_, '_> {
         let look = format!("iam get-role --role-name {name}");
         let ensured = ensure(
             self.run,
+            Phase::Storage,
             &what,
+            &self.aws.typed(&create),
             async || self.aws.find(&get).await,
             async || self.aws.write(&create).await.map(drop),
         )
         .await
         .map_err(|trouble| self.trouble(&what, trouble, &look))?;
+        let Some(ensured) = ensured else {
+            evidence.existed = Some(false);
+            return self.plan_attachment(&name, evidence);
+        };
         evidence.arn = ensured.thing["Role"]["Arn"].as_str().map(str::to_owned);
         evidence.existed = Some(ensured.existed);
         evidence.created = ensured.created;
@@ -128,14 +141,34 @@ impl Storage<'_, '_> {
             })?;
             Ok(all.into_iter().find(|it: &Value| it["PolicyArn"] == policy.as_str()))
         };
-        let what = format!("the attachment of policy {} to role {name}", self.policy_name());
+        let what = self.attachment_words(name);
         let look = format!("iam list-attached-role-policies --role-name {name}");
         evidence.policy_attached = Some(false);
-        ensure(self.run, &what, find, async || self.aws.write(&attach).await.map(drop))
+        let command = self.aws.typed(&attach);
+        let make = async || self.aws.write(&attach).await.map(drop);
+        let ensured = ensure(self.run, Phase::Storage, &what, &command, find, make)
             .await
             .map_err(|trouble| self.trouble(&what, trouble, &look))?;
+        if ensured.is_none() {
+            return Ok(());
+        }
         evidence.policy_attached = Some(true);
         self.run.step("role", format!("role {name} has the policy"));
+        Ok(())
+    }
+
+    fn attachment_words(&self, role: &str) -> String {
+        format!("the attachment of policy {} to role {role}", self.policy_name())
+    }
+
+    /// A role that is only planned has no policies that could be asked for.
+    fn plan_attachment(&self, role: &str, evidence: &mut storage::IamRole) -> Result<(), Vec<Blocker>> {
+        evidence.policy_attached = Some(false);
+        let policy = self.policy_arn();
+        let attach = ["iam", "attach-role-policy", "--role-name", role, "--policy-arn", &policy];
+        let what = self.attachment_words(role);
+        let step = PlannedStep::new(Phase::Storage, PlannedAction::Make, what, "the role is not there");
+        self.run.plan(step.command(self.aws.typed(&attach)));
         Ok(())
     }
 

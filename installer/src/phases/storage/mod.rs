@@ -30,6 +30,9 @@ pub async fn run(run: &Run<'_>, evidence: &mut Phase2) -> Ended {
     };
     evidence.configured = true;
     let Err(blockers) = steps(run, storage, evidence).await else {
+        if run.planned().begins_with().is_some_and(|phase| phase <= Phase::Storage) {
+            return Ended::default();
+        }
         run.gate("storage", "passed");
         run.step("storage", "the object store is there");
         return Ended::default();

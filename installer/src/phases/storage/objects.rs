@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::Storage;
 use crate::cluster::ReadError;
+use crate::phases::Phase;
 use crate::phases::ensure::{Trouble, ensure};
 use crate::result::{Blocker, Code, Phase2, Warning, storage};
 
@@ -20,8 +21,9 @@ impl Storage<'_, '_> {
         let object = json!({
             "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name, "labels": labels() },
         });
+        let (what, command) = (format!("namespace {name}"), format!("kubectl create namespace {name}"));
         let found =
-            self.object(evidence, &format!("namespace {name}"), name, "/api/v1/namespaces", &object).await?;
+            self.object(evidence, &what, name, "/api/v1/namespaces", &object, &command).await?;
         if found["status"]["phase"] != "Terminating" {
             return Ok(());
         }
@@ -45,7 +47,9 @@ impl Storage<'_, '_> {
         });
         let what = format!("service account {namespace}/{name}");
         let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
-        let found = self.object(&mut evidence.service_account, &what, name, &path, &object).await?;
+        let command = format!("kubectl -n {namespace} create serviceaccount {name}");
+        let found =
+            self.object(&mut evidence.service_account, &what, name, &path, &object, &command).await?;
         if let Some(role) = found["metadata"]["annotations"][IRSA].as_str() {
             let message = format!(
                 "{what} has the annotation {IRSA} ({role}): SDKs prefer it to the Pod Identity association"
@@ -56,6 +60,7 @@ impl Storage<'_, '_> {
         Ok(())
     }
 
+    /// Finds or makes an object; `null` when it is only planned.
     async fn object(
         &self,
         evidence: &mut storage::Object,
@@ -63,17 +68,24 @@ impl Storage<'_, '_> {
         name: &str,
         path: &str,
         object: &Value,
+        command: &str,
     ) -> Result<Value, Vec<Blocker>> {
         evidence.name = Some(name.to_owned());
         let (cluster, one) = (self.cluster, format!("{path}/{name}"));
         let ensured = ensure(
             self.run,
+            Phase::Storage,
             what,
+            command,
             async || cluster.get::<Value>(&format!("read {what}"), &one).await,
             async || cluster.create(&format!("make {what}"), path, object).await,
         )
         .await
         .map_err(|trouble| self.object_trouble(what, trouble))?;
+        let Some(ensured) = ensured else {
+            evidence.existed = Some(false);
+            return Ok(Value::Null);
+        };
         evidence.existed = Some(ensured.existed);
         evidence.created = ensured.created;
         self.run.step("object", format!("{what} is there"));
