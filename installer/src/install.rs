@@ -97,6 +97,11 @@ pub async fn status(ctx: &Context, settings: &Settings) -> Outcome {
     close(&run, report)
 }
 
+/// The outcome of `status --watch`: what was last seen.
+pub(crate) fn followed(run: &Run<'_>, evidence: Evidence, blockers: Vec<Blocker>) -> Outcome {
+    close(run, Report { evidence, blockers, ..Report::default() })
+}
+
 /// The outcome of `preflight`: its checks, under the run's deadline.
 pub(crate) async fn preflighted(
     run: &Run<'_>,

@@ -18,6 +18,7 @@ pub mod config;
 pub mod context;
 pub mod diagnosis;
 pub mod duration;
+pub mod follow;
 pub mod helm;
 pub mod identity;
 pub mod install;

@@ -111,7 +111,7 @@ impl Nodes {
     }
 
     /// Up to three nodes that are not Ready, with their conditions' words.
-    fn why_not_ready(&self) -> String {
+    pub(crate) fn why_not_ready(&self) -> String {
         let not_ready: Vec<&NodeState> = self.all.iter().filter(|node| !node.ready).collect();
         let mut text = not_ready
             .iter()
@@ -151,7 +151,7 @@ impl From<Node> for NodeState {
 }
 
 impl Coredns {
-    fn of(deployment: &Deployment) -> Self {
+    pub(crate) fn of(deployment: &Deployment) -> Self {
         let desired = deployment.spec.replicas.unwrap_or(1);
         let status = deployment.status.as_ref();
         let ready = status.and_then(|status| status.ready_replicas).unwrap_or(0);
@@ -165,6 +165,9 @@ impl Coredns {
 }
 
 const COREDNS: &str = "/apis/apps/v1/namespaces/kube-system/deployments/coredns";
+/// The Deployments beside which CoreDNS is, and its name among them.
+pub(crate) const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/kube-system/deployments";
+pub(crate) const COREDNS_NAME: (&str, &str) = ("fieldSelector", "metadata.name=coredns");
 const COREDNS_LABEL: (&str, &str) = ("labelSelector", "k8s-app=kube-dns");
 
 impl PlatformHealth {
@@ -179,8 +182,7 @@ impl PlatformHealth {
             Some(deployment) => Some(deployment),
             // Not every distribution calls it so; the label is what the Service selects by.
             None => {
-                let path = "/apis/apps/v1/namespaces/kube-system/deployments";
-                cluster.list("find CoreDNS", path, &[COREDNS_LABEL]).await?.items.pop()
+                cluster.list("find CoreDNS", DEPLOYMENTS, &[COREDNS_LABEL]).await?.items.pop()
             }
         };
         let coredns = deployment.as_ref().map(Coredns::of);

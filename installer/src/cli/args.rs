@@ -93,6 +93,9 @@ pub(super) struct InstallArgs {
 
 #[derive(Args, Debug, Clone)]
 pub(super) struct StatusArgs {
+    /// Go on until interrupted, and print each change as it happens.
+    #[arg(long)]
+    pub(super) watch: bool,
     #[command(flatten)]
     pub(super) target: TargetArgs,
 }

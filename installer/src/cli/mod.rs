@@ -28,7 +28,7 @@ use crate::redact::{Redactor, names_a_secret};
 use crate::result::{Outcome, RunResult};
 use crate::seams::{ProcessRunner, TokioClock};
 use crate::stop::{Stop, StopReason};
-use crate::{cleanup, preflight};
+use crate::{cleanup, follow, preflight};
 
 pub use variables::VARIABLES;
 
@@ -179,6 +179,7 @@ async fn perform(
     listen_for_signals(stop);
     let outcome = match job {
         Job::Install(_) => install::install(&context, &settings, scope).await,
+        Job::Status(args) if args.watch => follow::run(&context, &settings).await,
         Job::Status(_) => install::status(&context, &settings).await,
         Job::Preflight(_) => preflight::run(&context, &settings).await,
         Job::Cleanup(_) => cleanup::run(&context, &settings, scope).await,

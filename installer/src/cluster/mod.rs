@@ -27,6 +27,8 @@ pub struct Cluster<'a> {
     pub run: &'a Run<'a>,
     /// The connection.
     pub connection: Connection,
+    /// Whether lists and watches leave out all but the objects' metadata.
+    bare: bool,
 }
 
 /// A list, and the version at which it was true.
@@ -48,7 +50,20 @@ impl<'a> Cluster<'a> {
     /// When the kubeconfig cannot be read or no client can be built on it.
     pub async fn connect(run: &'a Run<'a>) -> Result<Self, ReadError> {
         let connection = run.ctx.cluster.connect().await.map_err(ReadError::Kubeconfig)?;
-        Ok(Self { run, connection })
+        Ok(Self::new(run, connection))
+    }
+
+    /// Over a connection that is there.
+    #[must_use]
+    pub fn new(run: &'a Run<'a>, connection: Connection) -> Self {
+        Self { run, connection, bare: false }
+    }
+
+    /// The same cluster, of which lists and watches are asked for the objects' metadata only: labels are
+    /// enough of Helm's Secrets, each of which holds a whole chart.
+    #[must_use]
+    pub fn only_metadata(&self) -> Self {
+        Self { run: self.run, connection: self.connection.clone(), bare: true }
     }
 
     /// Reads one object; `None` when the server says that it is not there.
@@ -111,7 +126,8 @@ impl<'a> Cluster<'a> {
             let page = self
                 .run
                 .retrying(what, || async {
-                    let body = self.request(what, path, &query, JSON).await?;
+                    let accept = if self.bare { BARE_LIST } else { JSON };
+                    let body = self.request(what, path, &query, accept).await?;
                     Page::of(what, parse(what, &body)?)
                 })
                 .await;
@@ -216,6 +232,8 @@ impl<'a> Cluster<'a> {
 }
 
 const JSON: &str = "application/json";
+const BARE_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+const BARE: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 
 /// Objects to a page. client-go's pager asks for as many.
 const PAGE: &str = "500";

@@ -133,7 +133,8 @@ impl Cluster<'_> {
             ("timeoutSeconds", WATCH_SECONDS),
         ]);
         let limit = self.run.settings.limits.api_timeout;
-        let response = self.limited(what, limit, self.open(what, path, &query, super::JSON)).await?;
+        let accept = if self.bare { super::BARE } else { super::JSON };
+        let response = self.limited(what, limit, self.open(what, path, &query, accept)).await?;
         let mut body: Body = response.into_body();
         let mut pending = Vec::new();
         while let Some(frame) = body.frame().await {

@@ -181,8 +181,8 @@ impl Work<'_, '_> {
         let path = format!("/api/v1/namespaces/{}/secrets", self.helm.namespace);
         let selector = format!("owner=helm,name={}", self.helm.chart.release);
         let mut first = None;
-        let watched = self
-            .cluster
+        let secrets = self.cluster.only_metadata();
+        let watched = secrets
             .watch_until::<Value, ()>(
                 "watch the release",
                 &path,

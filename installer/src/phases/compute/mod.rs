@@ -10,7 +10,7 @@ mod readiness;
 
 use std::time::Duration;
 
-pub(crate) use readiness::ready_for;
+pub(crate) use readiness::{ControllerState, LABEL, numbers, ready_for};
 use readiness::definitions_lacking;
 
 use super::force::pass;

@@ -19,7 +19,7 @@ use crate::platform::PlatformHealth;
 use crate::result::{Blocker, Code, Controller, Platform};
 
 /// The label of the controller's Deployment and pods.
-const LABEL: &str = "app.kubernetes.io/name=karpenter";
+pub(crate) const LABEL: &str = "app.kubernetes.io/name=karpenter";
 
 /// A Deployment, judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl ControllerState {
 }
 
 /// The numbers of a Deployment.
-fn numbers(deployment: &Deployment) -> Controller {
+pub(crate) fn numbers(deployment: &Deployment) -> Controller {
     let status = deployment.status.clone().unwrap_or_default();
     let count = |number: Option<i32>| u32::try_from(number.unwrap_or(0)).unwrap_or(0);
     let desired = deployment.spec.replicas;

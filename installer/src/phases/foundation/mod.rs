@@ -240,7 +240,7 @@ async fn leads_there<'r>(run: &'r Run<'r>, found: &Found) -> Option<Cluster<'r>>
     let right = connection.identity.name.is_some()
         && connection.identity.contradictions(&run.settings.cluster).is_empty()
         && found.endpoint.as_deref().is_none_or(|it| target::same_server(it, &connection.server));
-    right.then_some(Cluster { run, connection })
+    right.then(|| Cluster::new(run, connection))
 }
 
 /// Makes the kubeconfig lead to the cluster, and connects.
