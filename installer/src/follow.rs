@@ -220,10 +220,9 @@ fn see_coredns(evidence: &mut Phase3, found: &BTreeMap<String, Deployment>) -> S
     evidence.platform.coredns_replicas = coredns.as_ref().map(|coredns| coredns.replicas);
     judge_platform(evidence);
     match coredns {
-        Some(Coredns { ready, replicas }) => Seen {
-            well: ready,
-            words: format!("{} of {} replicas ready", replicas.ready, replicas.desired),
-        },
+        Some(Coredns { ready, replicas }) => {
+            Seen { well: ready, words: format!("{} of {} replicas ready", replicas.ready, replicas.desired) }
+        }
         None => Seen { well: false, words: "there is no CoreDNS".to_owned() },
     }
 }

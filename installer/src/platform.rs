@@ -181,9 +181,7 @@ impl PlatformHealth {
         let deployment = match cluster.get::<Deployment>("read CoreDNS", COREDNS).await? {
             Some(deployment) => Some(deployment),
             // Not every distribution calls it so; the label is what the Service selects by.
-            None => {
-                cluster.list("find CoreDNS", DEPLOYMENTS, &[COREDNS_LABEL]).await?.items.pop()
-            }
+            None => cluster.list("find CoreDNS", DEPLOYMENTS, &[COREDNS_LABEL]).await?.items.pop(),
         };
         let coredns = deployment.as_ref().map(Coredns::of);
         let mut health = Self { healthy: false, nodes, coredns, blockers: Vec::new(), warnings: Vec::new() };

@@ -97,12 +97,9 @@ fn said(line: &str, step: &str) -> String {
 async fn each_change_is_one_line_and_nothing_else_is_a_line() {
     let mut watching = Watching::start(&[]).await;
     let first = watching.first().await.join("\n");
-    for words in [
-        "2 of 2 nodes Ready",
-        "2 of 2 replicas ready",
-        "there is no release",
-        "there is no controller",
-    ] {
+    for words in
+        ["2 of 2 nodes Ready", "2 of 2 replicas ready", "there is no release", "there is no controller"]
+    {
         assert!(first.contains(words), "{first}");
     }
 
@@ -130,7 +127,8 @@ async fn each_change_is_one_line_and_nothing_else_is_a_line() {
 #[tokio::test]
 async fn for_machines_each_line_is_one_object() {
     let mut watching = Watching::start(&["--log-format", "json"]).await;
-    let steps: Vec<Value> = watching.first().await.iter().map(|it| serde_json::from_str(it).unwrap()).collect();
+    let steps: Vec<Value> =
+        watching.first().await.iter().map(|it| serde_json::from_str(it).unwrap()).collect();
     let mut names: Vec<&str> = steps.iter().map(|step| step["step"].as_str().unwrap()).collect();
     names.sort_unstable();
     assert_eq!(names, ["controller", "coredns", "nodes", "release"]);

@@ -63,12 +63,7 @@ impl PlannedAction {
 
 impl PlannedStep {
     /// A step without a command of its own.
-    pub fn new(
-        phase: Phase,
-        action: PlannedAction,
-        what: impl Into<String>,
-        why: impl Into<String>,
-    ) -> Self {
+    pub fn new(phase: Phase, action: PlannedAction, what: impl Into<String>, why: impl Into<String>) -> Self {
         Self { phase, action, what: what.into(), why: why.into(), command: None }
     }
 
@@ -143,7 +138,10 @@ mod tests {
         assert_eq!(plan(&[Keep, Keep]).begins_with(), None);
         assert_eq!(plan(&[Keep, Wait, Make]).begins_with(), Some(Phase::Storage));
         assert_eq!(plan(&[]).summary(), "nothing to do");
-        assert_eq!(plan(&[Make, Make, Wait, Keep]).summary(), "2 to make, 1 to wait for, 1 to leave as it is");
+        assert_eq!(
+            plan(&[Make, Make, Wait, Keep]).summary(),
+            "2 to make, 1 to wait for, 1 to leave as it is"
+        );
     }
 
     #[test]

@@ -10,8 +10,8 @@ mod readiness;
 
 use std::time::Duration;
 
-pub(crate) use readiness::{ControllerState, LABEL, numbers, ready_for};
 use readiness::definitions_lacking;
+pub(crate) use readiness::{ControllerState, LABEL, numbers, ready_for};
 
 use super::force::pass;
 use crate::cluster::Cluster;

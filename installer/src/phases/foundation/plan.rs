@@ -48,12 +48,7 @@ pub(super) async fn plan(run: &Run<'_>, eksctl: &Eksctl<'_>, eks: &mut Eks) -> R
 }
 
 /// The cluster is not there: is the way clear, and what would be made?
-async fn plan_new(
-    run: &Run<'_>,
-    eksctl: &Eksctl<'_>,
-    eks: &mut Eks,
-    name: &str,
-) -> Result<(), Vec<Blocker>> {
+async fn plan_new(run: &Run<'_>, eksctl: &Eksctl<'_>, eks: &mut Eks, name: &str) -> Result<(), Vec<Blocker>> {
     let aws = Aws::new(run, eks.region.as_deref());
     if run.settings.cluster.account.is_some() {
         target::right_account(run, &aws, &Identity::default()).await?;

@@ -22,8 +22,7 @@ impl Storage<'_, '_> {
             "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name, "labels": labels() },
         });
         let (what, command) = (format!("namespace {name}"), format!("kubectl create namespace {name}"));
-        let found =
-            self.object(evidence, &what, name, "/api/v1/namespaces", &object, &command).await?;
+        let found = self.object(evidence, &what, name, "/api/v1/namespaces", &object, &command).await?;
         if found["status"]["phase"] != "Terminating" {
             return Ok(());
         }
@@ -48,8 +47,7 @@ impl Storage<'_, '_> {
         let what = format!("service account {namespace}/{name}");
         let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
         let command = format!("kubectl -n {namespace} create serviceaccount {name}");
-        let found =
-            self.object(&mut evidence.service_account, &what, name, &path, &object, &command).await?;
+        let found = self.object(&mut evidence.service_account, &what, name, &path, &object, &command).await?;
         if let Some(role) = found["metadata"]["annotations"][IRSA].as_str() {
             let message = format!(
                 "{what} has the annotation {IRSA} ({role}): SDKs prefer it to the Pod Identity association"
