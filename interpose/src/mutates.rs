@@ -155,7 +155,7 @@ fn eksctl(first: &str, second: &str) -> bool {
 }
 
 fn aws(service: &str, operation: &str) -> bool {
-    let reads = ["describe-", "list-", "get-", "head-", "lookup-", "search-", "batch-get-"];
+    let reads = ["describe-", "list-", "get-", "head-", "lookup-", "search-", "batch-get-", "simulate-"];
     !(matches!(service, "configure" | "sts" | "sso" | "login" | "logout")
         || matches!(operation, "wait" | "update-kubeconfig" | "ls" | "presign" | "help" | "")
         || reads.iter().any(|prefix| operation.starts_with(prefix)))
@@ -194,6 +194,7 @@ mod tests {
             "eksctl get cluster --name x",
             "eksctl utils write-kubeconfig --cluster x",
             "aws sts get-caller-identity",
+            "aws iam simulate-principal-policy --policy-source-arn arn --action-names iam:CreateRole",
             "aws --region eu-central-1 eks describe-cluster --name x",
             "aws eks update-kubeconfig --name x",
             "aws eks wait cluster-active --name x",

@@ -33,6 +33,8 @@ pub struct Plan {
     /// Kubeconfig with administrator's rights, for what eksctl and aws do on a user's behalf:
     /// making nodes, writing a kubeconfig.
     pub admin_kubeconfig: Option<PathBuf>,
+    /// Kubeconfig of whoever calls the tools: what they write into his own; the administrator's when absent.
+    pub caller_kubeconfig: Option<PathBuf>,
     /// The one cluster that the account holds, or would hold.
     pub cluster: ClusterIdentity,
     /// What EKS has and does.
@@ -41,6 +43,8 @@ pub struct Plan {
     pub holdings: Holdings,
     /// Account of the credentials that eksctl and aws are called with; the cluster's when absent.
     pub caller: Option<String>,
+    /// Actions that IAM does not allow whoever calls aws, such as `iam:CreateRole`.
+    pub denied: BTreeSet<String>,
     /// What chart registries do.
     pub registry: Registry,
 }
@@ -65,6 +69,8 @@ pub struct Eks {
     pub status: Option<String>,
     /// Kubernetes version of a cluster that is there, `1.37` unless said otherwise.
     pub version: Option<String>,
+    /// Tags of a cluster that is there.
+    pub tags: BTreeMap<String, String>,
     /// Node groups of a cluster that is there: name and desired size.
     pub node_groups: BTreeMap<String, u32>,
     /// How many of the nodes asked for join the cluster; `None` = all.

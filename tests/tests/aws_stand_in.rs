@@ -254,3 +254,51 @@ async fn a_node_group_that_failed_says_what_eks_says_of_it() {
     assert_eq!(group["nodegroup"]["status"], "CREATE_FAILED");
     assert_eq!(group["nodegroup"]["health"]["issues"][0]["code"], "AsgInstanceLaunchFailures");
 }
+
+#[tokio::test]
+async fn what_iam_denies_is_refused_and_a_simulation_says_so_beforehand() {
+    let denied = ["iam:CreateRole", "s3:CreateBucket", "eks:CreatePodIdentityAssociation"];
+    let plan = Plan { denied: denied.iter().map(|it| (*it).to_owned()).collect(), ..Plan::default() };
+    let account = Account::new(plan);
+    let me = "arn:aws:iam::111122223333:user/seatrial";
+    let simulate = "iam simulate-principal-policy --policy-source-arn";
+    let actions = "iam:CreateRole iam:GetRole s3:CreateBucket";
+    let answer = account.json(&format!("{simulate} {me} --action-names {actions} --output json")).await;
+    let decisions: Vec<&str> = answer["EvaluationResults"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["EvalDecision"].as_str().unwrap())
+        .collect();
+    assert_eq!(decisions, ["implicitDeny", "allowed", "implicitDeny"]);
+    for line in [
+        format!("iam create-role --role-name r --assume-role-policy-document '{TRUST}'"),
+        "s3api create-bucket --bucket b".to_owned(),
+    ] {
+        let words = account.refused(&line).await;
+        assert!(
+            words.contains("(AccessDenied)") && words.contains("is not authorized to perform"),
+            "{words}"
+        );
+    }
+    assert!(
+        account.refused("iam get-role --role-name r").await.contains("NoSuchEntity"),
+        "reads are allowed"
+    );
+
+    let wrong = account
+        .refused(&format!("{simulate} arn:aws:sts::111122223333:assumed-role/a/b --action-names x"))
+        .await;
+    assert!(wrong.contains("InvalidInput"), "{wrong}");
+    let unknown =
+        account.refused(&format!("{simulate} arn:aws:iam::111122223333:role/r --action-names x:Y")).await;
+    assert!(unknown.contains("NoSuchEntity"), "{unknown}");
+    for (line, words) in [
+        (format!("{simulate} {me}"), "the following arguments are required: --action-names"),
+        (format!("{simulate} {me} --action-names x:Y --force"), "Unknown options: --force"),
+    ] {
+        let output = account.aws(&line).await;
+        assert_eq!(output.code, 252, "{output:?}");
+        assert!(output.stderr.contains(words), "{}", output.stderr);
+    }
+}

@@ -14,7 +14,7 @@ use crate::scenario::{Expect, Matcher, Placed};
 pub(crate) use cluster::{counted, key as resource_key};
 pub use invariants::invariants;
 pub(crate) use requests::matches as request_matches;
-pub use resumed::resumed;
+pub use resumed::{End, resumed};
 pub(crate) use tools::matches as call_matches;
 
 /// What judging came to.

@@ -5,6 +5,7 @@
 //! object from its double (uid, times, versions) is not compared, and neither is a release's history: an
 //! interrupted one is longer.
 
+use interpose::cloud::Account;
 use serde_json::Value;
 
 use super::Judged;
@@ -28,10 +29,21 @@ const CONSEQUENCES: &[&str] = &[
 /// How many differences are told one by one.
 const TOLD: usize = 5;
 
+/// Where a run ended: in the cluster, and in the cloud account.
+#[derive(Clone, Copy)]
+pub struct End<'e> {
+    /// Every object of the cluster.
+    pub cluster: &'e Snapshot,
+    /// What the tools have made.
+    pub account: &'e Account,
+}
+
 /// Compares the end of an interrupted run with the end of one that was left alone.
 #[must_use]
-pub fn resumed(whole: &Snapshot, now: &Snapshot) -> Judged {
-    let mut differences = Vec::new();
+pub fn resumed(whole: End<'_>, now: End<'_>) -> Judged {
+    let there = difference(&holdings(whole.account), &holdings(now.account), "");
+    let mut differences: Vec<String> = there.map(|how| format!("the account: {how}")).into_iter().collect();
+    let (whole, now) = (whole.cluster, now.cluster);
     let resources = whole.resources().chain(now.resources().filter(|it| !whole.knows(it)));
     for resource in resources.filter(|it| !CONSEQUENCES.contains(it)) {
         for object in whole.of(resource).filter(|it| !apart(it)) {
@@ -78,6 +90,38 @@ pub fn resumed(whole: &Snapshot, now: &Snapshot) -> Judged {
         });
     }
     judged
+}
+
+/// What an account holds, without what is never the same twice: times, ids, and how many things were made on
+/// the way.
+fn holdings(account: &Account) -> Value {
+    let mut all = serde_json::to_value(account).unwrap_or_default();
+    all["changes"]["associations"] = all["changes"]["associations"]
+        .as_object()
+        .map(|by_id| {
+            let mut all: Vec<&Value> = by_id.values().collect();
+            all.sort_by_key(|it| it.to_string());
+            all.into_iter().cloned().collect()
+        })
+        .unwrap_or_default();
+    for counter in ["made", "nodesMade"] {
+        if let Some(fields) = all.as_object_mut() {
+            fields.remove(counter);
+        }
+    }
+    timeless(&mut all);
+    all
+}
+
+fn timeless(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.remove("createdAt");
+            fields.values_mut().for_each(timeless);
+        }
+        Value::Array(all) => all.iter_mut().for_each(timeless),
+        _ => {}
+    }
 }
 
 fn place(object: &Value) -> (&str, &str) {
@@ -154,6 +198,7 @@ fn difference(one: &Value, other: &Value, path: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use std::sync::Arc;
 
     use serde_json::json;
@@ -172,12 +217,40 @@ mod tests {
         json!({ "metadata": { "namespace": "a", "name": "b", "uid": uid, "labels": labels } })
     }
 
+    fn ended(whole: &Snapshot, now: &Snapshot) -> Judged {
+        let account = Account::default();
+        resumed(End { cluster: whole, account: &account }, End { cluster: now, account: &account })
+    }
+
+    fn in_account(change: Value) -> Account {
+        serde_json::from_value(json!({ "changes": change })).unwrap()
+    }
+
+    #[test]
+    fn the_account_is_compared_too_without_ids_and_times() {
+        let cluster = Snapshot::default();
+        let given = |id: &str, role: &str| {
+            let association = json!({ "namespace": "a", "serviceAccount": "b", "roleArn": role });
+            in_account(json!({ "associations": { id: association } }))
+        };
+        let resumed = |whole: &Account, now: &Account| {
+            let end = |account| End { cluster: &cluster, account };
+            resumed(end(whole), end(now))
+        };
+        let (whole, same, other) = (given("a-1", "one"), given("a-2", "one"), given("a-1", "two"));
+        assert!(resumed(&whole, &same).mismatches.is_empty());
+        for now in [other, Account::default()] {
+            let judged = resumed(&whole, &now);
+            assert!(judged.mismatches[0].observed.starts_with("the account: changes.associations"));
+        }
+    }
+
     #[test]
     fn what_is_never_the_same_twice_is_no_difference() {
         let whole = snapshot(&[("serviceaccounts", account("1", &json!({ "x": "y" })))]);
         let pods = json!({ "metadata": { "namespace": "a", "name": "b-12345" } });
         let now = snapshot(&[("serviceaccounts", account("2", &json!({ "x": "y" }))), ("pods", pods)]);
-        assert!(resumed(&whole, &now).mismatches.is_empty());
+        assert!(ended(&whole, &now).mismatches.is_empty());
     }
 
     #[test]
@@ -197,7 +270,7 @@ mod tests {
                 "configmaps a/b is there only after the kill",
             ),
         ] {
-            let judged = resumed(&whole, &now);
+            let judged = ended(&whole, &now);
             assert_eq!(judged.mismatches.len(), 1, "{words}");
             assert!(judged.mismatches[0].observed.contains(words), "{:?}", judged.mismatches);
         }

@@ -134,6 +134,24 @@ impl Planned for Association {
     }
 }
 
+/// IAM does not allow whoever calls aws to do these things: the calls are refused, and a simulation says so.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Denied {
+    /// Such as `iam:CreateRole`.
+    actions: Vec<String>,
+}
+
+impl Planned for Denied {
+    fn write_to(&self, plan: &mut Plan) {
+        plan.denied.extend(self.actions.iter().cloned());
+    }
+
+    fn take_from(&self, plan: &mut Plan) {
+        plan.denied.retain(|action| !self.actions.contains(action));
+    }
+}
+
 /// The credentials of eksctl and aws are another account's.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

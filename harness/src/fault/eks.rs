@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::account::Planned;
+use super::{Done, Fault, Ground};
+use crate::backend::Capability;
 
 /// What EKS says is wrong.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -51,6 +53,35 @@ impl Planned for ClusterIssue {
 
     fn take_from(&self, plan: &mut Plan) {
         plan.eks.issues.retain(|it| *it != self.0.planned());
+    }
+}
+
+/// EKS gives another endpoint for the cluster than the one that the kubeconfig leads to.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Endpoint {
+    /// The endpoint that EKS gives.
+    url: String,
+    #[serde(skip)]
+    before: Option<String>,
+}
+
+impl Fault for Endpoint {
+    fn needs(&self) -> &'static [Capability] {
+        &[Capability::Tools]
+    }
+
+    fn inject<'f>(&'f mut self, ground: Ground<'f>) -> Done<'f> {
+        Box::pin(async move {
+            ground.tools.change(|plan| self.before = plan.cluster.endpoint.replace(self.url.clone()))
+        })
+    }
+
+    fn heal<'f>(&'f mut self, ground: Ground<'f>) -> Done<'f> {
+        Box::pin(async move {
+            let Some(before) = self.before.take() else { return Ok(()) };
+            ground.tools.change(|plan| plan.cluster.endpoint = Some(before))
+        })
     }
 }
 

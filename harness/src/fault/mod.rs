@@ -19,7 +19,10 @@ mod nodes_tainted;
 mod objects;
 mod registry_token;
 mod requests_too_large;
+mod rights;
 mod tool;
+
+use std::path::Path;
 
 use futures::future::BoxFuture;
 use schemars::JsonSchema;
@@ -34,6 +37,8 @@ pub struct Ground<'g> {
     pub cluster: &'g dyn Cluster,
     /// The interposed tools.
     pub tools: &'g mut Tools,
+    /// The installer's kubeconfig; there is none yet where the cluster is to be created.
+    pub kubeconfig: &'g Path,
 }
 
 /// The outcome of injecting or healing.
@@ -132,12 +137,18 @@ faults! {
     Association("aws-association") = account::Association;
     /// The credentials of eksctl and aws are another account's.
     Caller("aws-caller") = account::Caller;
+    /// IAM does not allow actions.
+    Denied("aws-denied") = account::Denied;
+    /// The API server lets the installer do some things only.
+    Rights("rights-limited") = rights::RightsLimited;
     /// An add-on of the cluster is missing, or not ACTIVE.
     Addon("eks-addon") = eks::Addon;
     /// Every node group fails.
     NodeGroupsFail("eks-node-groups-fail") = eks::NodeGroupsFail;
     /// EKS says that something is wrong with the cluster itself.
     ClusterIssue("eks-cluster-issue") = eks::ClusterIssue;
+    /// EKS gives another endpoint for the cluster.
+    Endpoint("eks-endpoint") = eks::Endpoint;
     /// The CloudFormation stack of the cluster did not come to its end.
     StackFailed("eks-stack-failed") = eks::StackFailed;
     /// Breaks calls of a tool.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use interpose::cloud::Account;
 use interpose::record::Call;
 use kubesim::tap::Recording;
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,8 @@ pub struct Observation {
     pub before: Snapshot,
     /// The cluster just after it.
     pub after: Snapshot,
+    /// What the tools had made in the cloud account by then.
+    pub account: Account,
 }
 
 /// How a process ended.

@@ -311,7 +311,7 @@ impl Stage<'_> {
 
     async fn inject(&mut self, fault: &FaultSpec) -> Result<(), Trouble> {
         let mut fault = fault.clone();
-        let ground = Ground { cluster: self.cluster, tools: &mut self.tools };
+        let ground = Ground { cluster: self.cluster, tools: &mut self.tools, kubeconfig: &self.kubeconfig };
         let done = fault.fault_mut().inject(ground).await;
         done.map_err(|error| {
             Trouble::Infrastructure(format!("failed to inject {}: {error}", fault.label()))
@@ -322,7 +322,8 @@ impl Stage<'_> {
 
     async fn heal(&mut self, label: &str) -> Result<(), Trouble> {
         for fault in self.injected.iter_mut().filter(|fault| fault.label() == label) {
-            let ground = Ground { cluster: self.cluster, tools: &mut self.tools };
+            let ground =
+                Ground { cluster: self.cluster, tools: &mut self.tools, kubeconfig: &self.kubeconfig };
             let done = fault.fault_mut().heal(ground).await;
             done.map_err(|error| Trouble::Infrastructure(format!("failed to heal {label}: {error}")))?;
         }
@@ -332,6 +333,8 @@ impl Stage<'_> {
 
     pub(super) async fn start(&mut self, run: &RunStep) -> Result<(), Trouble> {
         let Setting { installer, folder, mark, seed, .. } = self.setting;
+        // Of its own, so that what one of two leaves is not the other's.
+        let mark = format!("{mark}/run-{}", self.runs + 1);
         let before = Before {
             snapshot: self.cluster.snapshot().await?,
             requests: self.cluster.requests().len(),
@@ -349,7 +352,7 @@ impl Stage<'_> {
             timeouts: self.timeouts,
             scenario: &self.scenario.env,
             run,
-            mark,
+            mark: &mark,
             seed: *seed,
         });
         let work = folder.join("work");
@@ -357,8 +360,9 @@ impl Stage<'_> {
             Trouble::Infrastructure(format!("failed to make {}: {error}", work.display()))
         })?;
         let words = installer.words(run);
-        let subject = Subject::start(installer.program(), &words, &environment, &work, mark, before.deadline)
-            .map_err(|error| Trouble::Infrastructure(unstartable(installer.shown(), &error)))?;
+        let subject =
+            Subject::start(installer.program(), &words, &environment, &work, &mark, before.deadline)
+                .map_err(|error| Trouble::Infrastructure(unstartable(installer.shown(), &error)))?;
         self.runs += 1;
         self.running.push((subject, before));
         Ok(())
@@ -393,6 +397,7 @@ impl Stage<'_> {
             snapshot: self.cluster.snapshot().await?,
             requests: self.cluster.requests(),
             calls: self.tools.calls()?,
+            account: self.tools.account()?,
         };
         let run = judge::observe(before, ended, after, &self.origin, secrets.to_vec());
         self.keep(&run)?;

@@ -1,5 +1,6 @@
 //! From what a process left to an observation.
 
+use interpose::cloud::Account;
 use interpose::record::Call;
 use kubesim::tap::Recording;
 
@@ -22,6 +23,7 @@ pub(super) struct After {
     pub(super) snapshot: Snapshot,
     pub(super) requests: Vec<Recording>,
     pub(super) calls: Vec<Call>,
+    pub(super) account: Account,
 }
 
 /// Puts together what was seen of one run.
@@ -49,5 +51,6 @@ pub(super) fn observe(
         origin: origin.clone(),
         before: before.snapshot,
         after: after.snapshot,
+        account: after.account,
     }
 }

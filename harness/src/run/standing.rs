@@ -74,12 +74,13 @@ async fn furnish(
     let cluster = backend.provision(shape, seed).await?;
     let choice = ToolChoice { interposer: interposer.to_owned(), real: Default::default() };
     let mut tools = Tools::make(&room.folder, &choice, cluster.as_ref(), &EksShape::default(), &[])?;
-    for mut fault in faults {
-        fault.fault_mut().inject(Ground { cluster: cluster.as_ref(), tools: &mut tools }).await?;
-    }
     let kubeconfig = room.kubeconfig();
     std::fs::write(&kubeconfig, cluster.kubeconfig())
         .map_err(|error| ClusterError::new(format!("write {}: {error}", kubeconfig.display())))?;
+    for mut fault in faults {
+        let ground = Ground { cluster: cluster.as_ref(), tools: &mut tools, kubeconfig: &kubeconfig };
+        fault.fault_mut().inject(ground).await?;
+    }
     Ok(cluster)
 }
 

@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use super::attempt::{self, Attempted, Setting, millis};
 use super::kill::KillPoint;
 use crate::event::{Attempt, Event, Mismatch};
-use crate::expect;
+use crate::expect::{self, End};
 use crate::scenario::Scenario;
 
 /// How many points are tried at the same time: they mostly wait for a lock to grow stale.
@@ -61,7 +61,7 @@ pub(super) async fn attempt(setting: &Setting<'_>, scenario: &Scenario) -> Attem
     if setting.which == Attempt::Control {
         points = points.into_iter().skip(1).step_by(4).take(2).collect();
     }
-    let whole = sum.run.as_ref().map(|run| run.after.clone()).unwrap_or_default();
+    let whole = sum.run.as_ref().map(|run| (run.after.clone(), run.account.clone())).unwrap_or_default();
     let silent = |_: Event| {};
     let mut tries: Vec<BoxFuture<'_, (usize, KillPoint, Duration, Attempted)>> = Vec::new();
     for (index, point) in points.into_iter().enumerate() {
@@ -77,7 +77,8 @@ pub(super) async fn attempt(setting: &Setting<'_>, scenario: &Scenario) -> Attem
     tried.sort_by_key(|(index, ..)| *index);
     for (_, point, elapsed, mut killed) in tried {
         if let Some(run) = &killed.run {
-            let judged = expect::resumed(&whole, &run.after);
+            let whole = End { cluster: &whole.0, account: &whole.1 };
+            let judged = expect::resumed(whole, End { cluster: &run.after, account: &run.account });
             killed.checked += judged.checked;
             killed.violations.extend(judged.mismatches);
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use interpose::cloud::Account;
 use interpose::plan::{self, Plan, Tool};
 use interpose::record::{self, Call};
 
@@ -46,6 +47,9 @@ impl Tools {
         std::fs::create_dir_all(&protocol).map_err(failed)?;
         let owner = folder.join("owner-kubeconfig");
         std::fs::write(&owner, cluster.owner_kubeconfig()).map_err(failed)?;
+        // What is asked with a kubeconfig that eksctl or aws wrote must be known as the installer's too.
+        let caller = folder.join("caller-kubeconfig");
+        std::fs::write(&caller, cluster.kubeconfig()).map_err(failed)?;
         for name in STAND_INS.iter().copied().chain(choice.real.keys().map(String::as_str)) {
             let link = bin.join(name);
             if !link.exists() {
@@ -62,6 +66,7 @@ impl Tools {
                 .collect(),
             secrets: secrets.to_vec(),
             admin_kubeconfig: Some(owner),
+            caller_kubeconfig: Some(caller),
             cluster: plan::ClusterIdentity {
                 name: identity.name,
                 region: identity.region,
@@ -71,6 +76,7 @@ impl Tools {
             eks: plan::Eks {
                 exists: Some(exists),
                 status: eks.status.clone(),
+                tags: eks.tags.clone().unwrap_or_default(),
                 node_groups: eks.node_groups.clone().unwrap_or_default(),
                 joining: eks.joining,
                 ..plan::Eks::default()
@@ -104,6 +110,15 @@ impl Tools {
     pub fn calls(&self) -> Result<Vec<Call>, ClusterError> {
         record::read(&self.protocol)
             .map_err(|error| ClusterError::new(format!("read the tool calls: {error}")))
+    }
+
+    /// What the tools have made in the account.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn account(&self) -> Result<Account, ClusterError> {
+        interpose::cloud::made(&self.protocol)
+            .map_err(|error| ClusterError::new(format!("read the tools' account: {error}")))
     }
 
     /// Whether the fault of this label holds a call whose work is done.

@@ -101,6 +101,8 @@ pub struct EksShape {
     pub node_groups: Option<BTreeMap<String, u32>>,
     /// How many of the nodes that are asked for join; all when not given.
     pub joining: Option<u32>,
+    /// Tags of the cluster; none when not given.
+    pub tags: Option<BTreeMap<String, String>>,
 }
 
 /// How long things may take. What is not given comes from the backend's defaults.

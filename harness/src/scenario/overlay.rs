@@ -96,6 +96,7 @@ impl EksShape {
             status: self.status.or(under.status),
             node_groups: self.node_groups.or(under.node_groups),
             joining: self.joining.or(under.joining),
+            tags: self.tags.or(under.tags),
         }
     }
 }

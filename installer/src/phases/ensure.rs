@@ -55,17 +55,19 @@ where
     }
     run.step("make", format!("making {what}"));
     let mut attempts = run.attempts(E::TARGET);
-    let mut made = false;
+    let (mut made, mut created) = (false, false);
     loop {
         let failed = if made { None } else { make().await.err() };
         made = failed.is_none();
+        // What was refused was not made here; what was not answered may have been.
+        created |= failed.as_ref().is_none_or(|error| error.transient().is_some());
         // Whatever the answer was: what is there now?
         let found = match find().await {
             Ok(found) => found,
             Err(error) => return Err(failed.map_or_else(|| Trouble::Read(error), Trouble::Write)),
         };
         if let Some(thing) = found {
-            return Ok(Some(Ensured { thing, existed: false, created: true }));
+            return Ok(Some(Ensured { thing, existed: false, created }));
         }
         let again = match &failed {
             None => {

@@ -33,6 +33,12 @@ const CREATE_ROLE: &[Flag] = &[
     ("permissions-boundary", None, true),
     ("tags", None, true),
 ];
+const SIMULATE: &[Flag] = &[
+    ("policy-source-arn", None, true),
+    ("action-names", None, true),
+    ("max-items", None, true),
+    ("page-size", None, true),
+];
 const ATTACH: &[Flag] = &[("role-name", None, true), ("policy-arn", None, true)];
 
 pub(super) const OPERATIONS: &[Operation] = &[
@@ -47,6 +53,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     ("iam", "list-attached-role-policies", ROLE, &["role-name"]),
     ("iam", "attach-role-policy", ATTACH, &["role-name", "policy-arn"]),
     ("iam", "detach-role-policy", ATTACH, &["role-name", "policy-arn"]),
+    ("iam", "simulate-principal-policy", SIMULATE, &["policy-source-arn", "action-names"]),
 ];
 
 pub(super) fn run(session: &Session<'_>, operation: &str) -> Result<String, Failure> {
@@ -62,11 +69,44 @@ pub(super) fn run(session: &Session<'_>, operation: &str) -> Result<String, Fail
         "list-attached-role-policies" => attached,
         "attach-role-policy" => attach,
         "detach-role-policy" => detach,
+        "simulate-principal-policy" => simulate,
         other => return Err(Failure::not_here(&format!("aws iam {other}"))),
     };
     // Whether somebody may have another account's policies is asked before whether they are there.
     let answer = session.cloud.alter(|holdings| work(session, holdings)).map_err(broken)??;
     answer.map_or_else(|| Ok(String::new()), |answer| session.print(&answer))
+}
+
+/// What IAM would say to each action, on any resource.
+fn simulate(session: &Session<'_>, holdings: &mut Holdings) -> Answer {
+    let operation = "SimulatePrincipalPolicy";
+    let given = session.needed("policy-source-arn");
+    let entity = given.strip_prefix(&format!("arn:aws:iam::{}:", session.cloud.account()));
+    match entity.and_then(|it| it.split_once('/')) {
+        // Whoever calls aws is a user.
+        Some(("user", "seatrial")) => {}
+        Some(("role", name)) if holdings.roles.contains_key(name) => {}
+        Some((kind @ ("user" | "role" | "group"), name)) => {
+            let words = format!("The {kind} with name {name} cannot be found.");
+            return Err(Failure::service("NoSuchEntity", operation, &words));
+        }
+        _ => {
+            let words = format!("Invalid Entity Arn: {given} does not clearly define entity type and name.");
+            return Err(Failure::service("InvalidInput", operation, &words));
+        }
+    }
+    let evaluated = session.needed("action-names").lines().map(|action| {
+        let denied = session.cloud.denied.contains(action);
+        let by = json!([{ "SourcePolicyId": "AdministratorAccess", "SourcePolicyType": "IAM Policy" }]);
+        json!({
+            "EvalActionName": action,
+            "EvalResourceName": "*",
+            "EvalDecision": if denied { "implicitDeny" } else { "allowed" },
+            "MatchedStatements": if denied { json!([]) } else { by },
+            "MissingContextValues": [],
+        })
+    });
+    Ok(Some(json!({ "EvaluationResults": evaluated.collect::<Vec<_>>() })))
 }
 
 /// What an operation answers; nothing for those that only do something.

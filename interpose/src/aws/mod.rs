@@ -50,6 +50,9 @@ const OPERATIONS: &[&[Operation]] = &[
     cloudformation::OPERATIONS,
 ];
 
+/// Flags that take as many words as follow.
+const LISTS: &[&str] = &["--action-names"];
+
 /// Services that can be asked anywhere.
 const GLOBAL_SERVICES: &[&str] = &["sts", "iam", "s3api"];
 
@@ -103,7 +106,7 @@ async fn command(invocation: &Invocation, cloud: &Cloud) -> Result<String, Failu
     let Some((_, operation, flags, needed)) = found else {
         return Err(Failure::not_here(format!("aws {service} {two}").trim()));
     };
-    let mut given = Given::read(&invocation.args, &[GLOBAL, flags]);
+    let mut given = Given::read(&joined(&invocation.args), &[GLOBAL, flags]);
     let count = 1 + operation.split(' ').count();
     let surplus = given.words.split_off(count.min(given.words.len()));
     if let Some(name) = given.lacking.first() {
@@ -119,10 +122,57 @@ async fn command(invocation: &Invocation, cloud: &Cloud) -> Result<String, Failu
         return Err(Failure(252, format!("{USAGE}\nUnknown options: {}\n", unknown.join(", "))));
     }
     let session = Session { invocation, cloud, given };
+    session.allowed(service, operation)?;
     session.run(service, operation).await
 }
 
+/// The arguments with the words of every list joined to their flag, one a line.
+fn joined(args: &[String]) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    let mut listing = false;
+    for argument in args {
+        if argument.starts_with("--") {
+            listing = LISTS.contains(&argument.as_str());
+            all.push(argument.clone());
+        } else if let Some(flag) = all.last_mut().filter(|_| listing) {
+            flag.push(if flag.contains('=') { '\n' } else { '=' });
+            flag.push_str(argument);
+        } else {
+            all.push(argument.clone());
+        }
+    }
+    all
+}
+
+/// The action that an operation needs: `iam:CreateRole` for `iam create-role`.
+fn action(service: &str, operation: &str) -> (String, String) {
+    let prefix = if service == "s3api" { "s3" } else { service };
+    let name: String = operation
+        .split('-')
+        .flat_map(|word| {
+            let (first, rest) = word.split_at(word.len().min(1));
+            [first.to_uppercase(), rest.to_owned()]
+        })
+        .collect();
+    (format!("{prefix}:{name}"), name)
+}
+
 impl Session<'_> {
+    /// Sees whether IAM allows the caller to do it.
+    fn allowed(&self, service: &str, operation: &str) -> Result<(), Failure> {
+        let (action, name) = action(service, operation);
+        if !self.cloud.denied.contains(&action) {
+            return Ok(());
+        }
+        // EKS and CloudFormation speak JSON and another dialect of the word.
+        let error = if service == "eks" { "AccessDeniedException" } else { "AccessDenied" };
+        let words = format!(
+            "User: arn:aws:iam::{}:user/seatrial is not authorized to perform: {action} because no identity-based policy allows the {action} action",
+            self.cloud.account()
+        );
+        Err(Failure::service(error, &name, &words))
+    }
+
     async fn run(&self, service: &str, operation: &str) -> Result<String, Failure> {
         let region = self.region(service)?;
         match (service, operation) {

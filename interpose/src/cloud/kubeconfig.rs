@@ -1,8 +1,8 @@
 //! Writing a kubeconfig as `aws eks update-kubeconfig` and `eksctl utils write-kubeconfig` do:
 //! merged into the file that is there, its names those of the tool.
 //!
-//! Real ones carry an exec plugin that asks AWS for a token; these carry the administrator's own
-//! credentials, since there is no AWS to ask.
+//! Real ones carry an exec plugin that asks AWS for a token; these carry credentials of their own, since
+//! there is no AWS to ask: the caller's, or else the administrator's.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -39,7 +39,8 @@ pub(crate) fn write_kubeconfig(
     let Admin::Kubeconfig(admin) = &cloud.admin else {
         return Err("there is no administrator's kubeconfig to take credentials from".into());
     };
-    let admin = read(admin)?.ok_or("the administrator's kubeconfig is missing")?;
+    let source = cloud.kubeconfig.as_ref().unwrap_or(admin);
+    let admin = read(source)?.ok_or("the kubeconfig to take credentials from is missing")?;
     let path = target(explicit, env).ok_or("there is no KUBECONFIG, and no HOME to put one in")?;
     let mut file = read(&path)?.unwrap_or_else(|| {
         json!({ "apiVersion": "v1", "kind": "Config", "preferences": {}, "clusters": [], "contexts": [], "users": [] })

@@ -10,7 +10,7 @@ mod holdings;
 mod kubeconfig;
 mod nodes;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -29,6 +29,14 @@ use crate::state::State;
 /// Name of the document of the state folder.
 const DOCUMENT: &str = "account";
 
+/// What the tools that share a protocol folder have made so far.
+///
+/// # Errors
+/// It is there and cannot be read.
+pub fn made(dir: &std::path::Path) -> std::io::Result<Account> {
+    Ok(State::of(dir).lock()?.read(DOCUMENT)?.unwrap_or_default())
+}
+
 /// The account, as one call sees it.
 #[derive(Clone)]
 pub struct Cloud {
@@ -40,8 +48,12 @@ pub struct Cloud {
     pub holdings: Holdings,
     /// Account of the credentials that the tools are called with; the cluster's own when absent.
     pub caller: Option<String>,
+    /// Actions that IAM does not allow the caller.
+    pub denied: BTreeSet<String>,
     /// How the account's owner reaches the cluster.
     pub admin: Admin,
+    /// Kubeconfig that tells how the caller reaches it; the owner's when absent.
+    pub kubeconfig: Option<PathBuf>,
     /// The time of day.
     pub now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     memory: Memory,
@@ -134,6 +146,8 @@ impl Cloud {
             eks: plan.eks.clone(),
             holdings: plan.holdings.clone(),
             caller: plan.caller.clone(),
+            denied: plan.denied.clone(),
+            kubeconfig: plan.caller_kubeconfig.clone(),
             admin: plan.admin_kubeconfig.clone().map_or(Admin::Nobody, Admin::Kubeconfig),
             now: Arc::new(Timestamp::now),
             memory,
@@ -149,8 +163,17 @@ impl Cloud {
         now: impl Fn() -> Timestamp + Send + Sync + 'static,
     ) -> Self {
         let memory = Memory::Process(Arc::default());
-        let (holdings, caller) = (Holdings::default(), None);
-        Self { identity, eks, holdings, caller, admin: Admin::Client(client), now: Arc::new(now), memory }
+        Self {
+            identity,
+            eks,
+            holdings: Holdings::default(),
+            caller: None,
+            denied: BTreeSet::new(),
+            admin: Admin::Client(client),
+            kubeconfig: None,
+            now: Arc::new(now),
+            memory,
+        }
     }
 
     /// Reads what has been made, and changes it.
@@ -241,7 +264,7 @@ impl Cloud {
             created_at: Timestamp::UNIX_EPOCH,
             endpoint,
             authority,
-            tags: BTreeMap::new(),
+            tags: self.eks.tags.clone(),
         }))
     }
 

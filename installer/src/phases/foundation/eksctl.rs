@@ -340,6 +340,17 @@ fn refused(output: &ToolOutput) -> Result<Option<Found>, EksError> {
     }
 }
 
+/// Whether eksctl did not live to say what came of it.
+pub(super) fn answer_is_lost(answer: &Result<ToolOutput, ToolError>) -> bool {
+    matches!(answer, Ok(output) if output.signal.is_some())
+}
+
+/// Whether eksctl says that there is such a stack already: somebody else makes the same cluster.
+pub(super) fn name_is_taken(answer: &Result<ToolOutput, ToolError>) -> bool {
+    matches!(answer, Ok(output) if !output.success()
+        && [&output.stdout, &output.stderr].iter().any(|text| text.contains("AlreadyExistsException")))
+}
+
 /// The blocker of a creation that failed, with the cause that eksctl's words name.
 pub(super) fn create_failure(eksctl: &Eksctl<'_>, answer: &Result<ToolOutput, ToolError>) -> Option<Blocker> {
     let (words, all) = match answer {

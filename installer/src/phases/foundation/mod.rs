@@ -43,6 +43,10 @@ async fn steps(run: &Run<'_>, eks: &mut Eks) -> Result<(), Vec<Blocker>> {
     };
     eks.cluster_name = Some(name.clone());
     eks.region = Some(region.clone());
+    // A kubeconfig that is there and leads elsewhere is somebody's word for another cluster.
+    if let Ok(connection) = run.ctx.cluster.connect().await {
+        super::right_cluster(run, &Cluster { run, connection })?;
+    }
     let eksctl = Eksctl::new(run, &name, &region);
     if run.dry() {
         return plan::plan(run, &eksctl, eks).await;
@@ -215,9 +219,20 @@ async fn create(
     match eksctl.get_cluster().await {
         Ok(Some(found)) => {
             note(eks, &found);
-            eks.created = true;
+            let lost = eksctl::answer_is_lost(&answer);
+            let taken = eksctl::name_is_taken(&answer);
+            eks.created = !taken;
             match &failed {
                 None => run.step("eks", "the cluster is created"),
+                // What eksctl did not live to say is read; what somebody else made meanwhile is taken as it is.
+                Some(blocker) if lost || taken => {
+                    run.warn(
+                        "eks",
+                        format!("{}; the cluster is there, and is gone on with", blocker.message),
+                    );
+                    let failed = finish(run, eksctl, &found, eks).await?;
+                    return Ok((found, failed));
+                }
                 Some(blocker) => run.fail("eks", &blocker.message),
             }
             Ok((found, failed))
@@ -261,7 +276,10 @@ async fn kubeconfig<'r>(
         ]
     };
     match eksctl.write_kubeconfig(run.ctx.cluster.kubeconfig_path().as_deref()).await {
-        Ok(output) if output.success() => {}
+        // When eksctl did not live to say so, what it wrote is read all the same.
+        Ok(output) if output.success() || output.signal.is_some() => {
+            eks.kubeconfig_updated = output.success();
+        }
         Ok(output) => {
             let words = crate::helm::said_last(&output);
             return Err(failed(format!("eksctl could not write the kubeconfig: {words}")));
@@ -269,10 +287,10 @@ async fn kubeconfig<'r>(
         Err(ToolError::Stopped { reason, .. }) => return Err(vec![Blocker::stopped(reason)]),
         Err(error) => return Err(failed(error.to_string())),
     }
-    eks.kubeconfig_updated = true;
-    run.step("kubeconfig", "the kubeconfig is written");
     let cluster = Cluster::connect(run).await.map_err(|error| vec![error.blocker(None)])?;
     super::right_cluster(run, &cluster)?;
+    eks.kubeconfig_updated = true;
+    run.step("kubeconfig", "the kubeconfig is written");
     Ok(cluster)
 }
 
