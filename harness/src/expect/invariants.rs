@@ -186,7 +186,9 @@ fn foreign_change(run: &Observation) -> Option<String> {
         .filter(|it| it.mutating() && it.verb != "create" && it.status < 300 && it.status > 0)
         .find_map(|it| {
             let object = run.before.get(&resource_key(&it.group, &it.resource), &it.namespace, &it.name)?;
-            let foreign = !managed(object);
+            // Nodes that Karpenter made go with it.
+            let its_node = run.command == Subcommand::Cleanup && is_node_of_karpenter(object);
+            let foreign = !managed(object) && !its_node;
             foreign.then(|| format!("{} {} {}/{}", it.verb, it.full_resource(), it.namespace, it.name))
         })
 }
@@ -200,6 +202,11 @@ fn managed(object: &Value) -> bool {
         || labels["app.kubernetes.io/managed-by"] == "eks-installer"
         || labels["app.kubernetes.io/name"] == "karpenter"
         || object["kind"] == "CustomResourceDefinition" && name.contains(".karpenter.")
+}
+
+/// Whether an object is a claim that Karpenter made for one of its pools.
+fn is_node_of_karpenter(object: &Value) -> bool {
+    object["kind"] == "NodeClaim" && object["metadata"]["labels"]["karpenter.sh/nodepool"].is_string()
 }
 
 /// The first answer with `Retry-After` whose request was repeated too soon by the same client.

@@ -28,17 +28,24 @@ pub(super) async fn remove(
         return Err(vec![Blocker::stopped(*reason)]);
     }
     // An answer can be lost: what is there decides.
-    if helm.status().await.map_err(|error| unknown(&error))?.is_none() {
+    let left = helm.status().await;
+    if matches!(left, Ok(None)) {
         run.step("uninstall", format!("release {namespace}/{release} is gone"));
         evidence.removed.push(format!("release {namespace}/{release}"));
         return Ok(());
     }
+    let succeeded = matches!(&answer, Ok(output) if output.success());
     let words = match answer {
         Ok(output) => said_last(&output),
         Err(error) => error.to_string(),
     };
+    let unread = left.err().map(|error| error.blocker(&helm.chart));
+    if let (true, Some(unread)) = (succeeded, &unread) {
+        return Err(vec![unread.clone()]);
+    }
     run.fail("uninstall", &words);
-    Err(vec![
+    // The first error stays the first; that the release cannot be read any more comes after it.
+    let failed = std::iter::once(
         Blocker::new(
             Code::CleanupIncomplete,
             format!("release {namespace}/{release} could not be uninstalled: {words}"),
@@ -48,5 +55,6 @@ pub(super) async fn remove(
             format!("helm status {release} --namespace {namespace}"),
             format!("helm uninstall {release} --namespace {namespace} --wait"),
         ]),
-    ])
+    );
+    Err(failed.chain(unread).collect())
 }

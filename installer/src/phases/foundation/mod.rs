@@ -45,7 +45,7 @@ async fn steps(run: &Run<'_>, eks: &mut Eks) -> Result<(), Vec<Blocker>> {
     eks.region = Some(region.clone());
     // A kubeconfig that is there and leads elsewhere is somebody's word for another cluster.
     if let Ok(connection) = run.ctx.cluster.connect().await {
-        super::right_cluster(run, &Cluster { run, connection })?;
+        super::right_cluster(run, &Cluster::new(run, connection))?;
     }
     let eksctl = Eksctl::new(run, &name, &region);
     if run.dry() {
