@@ -2,6 +2,7 @@
 //! README shows what one sees.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use seatrial_tests::page::{Block, Page};
@@ -104,6 +105,40 @@ fn timeless(text: &str) -> String {
         kept.push(if number && unit(next) { "N" } else { word });
     }
     kept.join(" ")
+}
+
+/// The rows of a page's tables, without heads and rules: their cells.
+fn rows(text: &str) -> Vec<Vec<String>> {
+    let lines = text.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
+    let rows = lines.map(|line| line.split(" | ").map(str::to_owned).collect::<Vec<_>>());
+    rows.filter(|row| !matches!(row[0].as_str(), "clause" | "number")).collect()
+}
+
+/// What stands between backticks.
+fn quoted(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+#[test]
+fn every_clause_of_the_contract_names_what_proves_it() {
+    let page = Page::read("docs/contract.md").text;
+    let catalogue = harness::scenario::Catalogue::read(&workspace::root().join("scenarios")).unwrap();
+    let known: BTreeSet<&str> = catalogue.scenarios.iter().map(|found| found.name()).collect();
+    let rows = rows(&page);
+    assert!(rows.len() > 70, "{} rows", rows.len());
+    for row in &rows {
+        let proof = row.last().unwrap();
+        let named = quoted(proof);
+        assert!(!named.is_empty() || proof.contains("]("), "nothing proves {row:?}");
+        for name in named {
+            assert!(known.contains(name), "{name} is no scenario, in {row:?}");
+        }
+    }
+    let numbers: Vec<&str> = rows.iter().filter(|row| row.len() == 3).map(|row| row[0].as_str()).collect();
+    let all: Vec<String> = (1..=12).map(|number| number.to_string()).collect();
+    assert_eq!(numbers, all, "the invariants");
+    let (_, open) = page.split_once("## What is not proven").unwrap();
+    assert!(open.lines().filter(|line| line.starts_with("- **")).count() > 2, "{open}");
 }
 
 #[test]
