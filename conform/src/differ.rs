@@ -151,6 +151,7 @@ pub async fn run(
                 report.met[*entry] += 1;
             }
             for difference in &compared.new {
+                report.note(operation, difference);
                 let place = (operation.area.clone(), difference.pointer.clone());
                 if first.is_none() && !told.contains(&place) {
                     first = Some(place);
@@ -226,6 +227,9 @@ pub async fn play(
     for (at, compared) in pair.ask(sequence).await?.into_iter().enumerate() {
         report.count(&sequence[at].area, !compared.known.is_empty(), !compared.new.is_empty());
         if !compared.new.is_empty() {
+            for difference in &compared.new {
+                report.note(&sequence[at], difference);
+            }
             let sequence = sequence[..=at].to_vec();
             report.divergences.push(Divergence { sequence, differences: compared.new, file: None });
         }

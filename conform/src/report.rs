@@ -46,6 +46,18 @@ pub struct Divergence {
     pub file: Option<String>,
 }
 
+/// A place where answers differed in a new way.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Place {
+    /// How often.
+    pub times: u64,
+    /// One of the requests.
+    pub request: Operation,
+    /// How its answers differed there.
+    pub difference: Difference,
+}
+
 /// A whole comparison.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -58,6 +70,8 @@ pub struct Report {
     pub areas: BTreeMap<String, Tally>,
     /// New divergences, one for each place.
     pub divergences: Vec<Divergence>,
+    /// Where answers differed in a new way, by what is said there.
+    pub places: BTreeMap<String, Place>,
     /// How often each known divergence was met, in the order of the list.
     pub met: Vec<u64>,
 }
@@ -69,6 +83,18 @@ impl Report {
         tally.operations += 1;
         tally.new += u64::from(new);
         tally.known += u64::from(known && !new);
+    }
+
+    /// Notes where an answer differed in a new way.
+    pub fn note(&mut self, request: &Operation, difference: &Difference) {
+        let key = format!(
+            "{} {} {}",
+            difference.pointer,
+            short(&difference.embedded, 120),
+            short(&difference.reference, 120)
+        );
+        let place = || Place { times: 0, request: request.clone(), difference: difference.clone() };
+        self.places.entry(key).or_insert_with(place).times += 1;
     }
 
     /// Over all areas.
@@ -112,21 +138,22 @@ impl Report {
             let last = divergence.sequence.last().map(Operation::line).unwrap_or_default();
             let _ = writeln!(text, "new divergence in {} request(s): {last}", divergence.sequence.len());
             for difference in divergence.differences.iter().take(6) {
-                let short =
-                    |value: &serde_json::Value| value.to_string().chars().take(300).collect::<String>();
-                let _ = writeln!(
-                    text,
-                    "  {}\n    embedded:  {}\n    reference: {}",
-                    difference.pointer,
-                    short(&difference.embedded),
-                    short(&difference.reference)
-                );
+                text.push_str(&sides(difference));
             }
             if let Some(file) = &divergence.file {
                 let _ = writeln!(text, "  again: cargo xtask conform --replay {file}");
             }
         }
         text
+    }
+
+    /// Where answers differed in a new way, most often first.
+    #[must_use]
+    pub fn places(&self, most: usize) -> String {
+        let mut places: Vec<&Place> = self.places.values().collect();
+        places.sort_by(|a, b| b.times.cmp(&a.times).then(a.difference.pointer.cmp(&b.difference.pointer)));
+        let told = places.iter().take(most);
+        told.map(|it| format!("{:>6} × {}\n{}", it.times, it.request.line(), sides(&it.difference))).collect()
     }
 
     /// Known divergences that were met, most often first.
@@ -148,4 +175,15 @@ impl Report {
         }
         text
     }
+}
+
+/// What the two sides say at one place.
+fn sides(difference: &Difference) -> String {
+    let Difference { pointer, embedded, reference } = difference;
+    let (embedded, reference) = (short(embedded, 300), short(reference, 300));
+    format!("  {pointer}\n    embedded:  {embedded}\n    reference: {reference}\n")
+}
+
+fn short(value: &serde_json::Value, most: usize) -> String {
+    value.to_string().chars().take(most).collect()
 }

@@ -320,15 +320,19 @@ pub(crate) enum Area {
 
 #[derive(Args, Debug)]
 pub(crate) struct ConformArgs {
-    /// Kubeconfig of the API server to compare with.
+    /// Kubeconfig of the API server to compare with, whose content may be changed at will; a control plane is
+    /// started when not given.
     #[arg(long, value_name = "FILE")]
-    pub(crate) reference: PathBuf,
+    pub(crate) reference: Option<PathBuf>,
     /// Decides every request.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
     /// How many sequences of requests.
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub(crate) sequences: u32,
+    /// How many new divergences are shrunk to the shortest sequence and kept; the others are told as they were met.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) shrink: usize,
     /// Play one kept sequence again instead.
     #[arg(long, value_name = "FILE")]
     pub(crate) replay: Option<PathBuf>,
