@@ -14,6 +14,27 @@ pub struct Difference {
     pub reference: Value,
 }
 
+/// Every place where two answers differ, in order. When their codes do, the rest follows from that: then there is one
+/// difference, `/code`, and each side is a sentence with its code, reason and message.
+#[must_use]
+pub fn between(embedded: &Value, reference: &Value) -> Vec<Difference> {
+    if embedded["code"] == reference["code"] {
+        return differences(embedded, reference);
+    }
+    let [embedded, reference] = [embedded, reference].map(|answer| Value::String(sentence(answer)));
+    vec![Difference { pointer: "/code".into(), embedded, reference }]
+}
+
+fn sentence(answer: &Value) -> String {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let body = &answer["body"];
+    match body["kind"].as_str() {
+        Some("Status") => format!("{} {}: {}", answer["code"], text(&body["reason"]), text(&body["message"])),
+        Some(kind) => format!("{} {kind}", text(&answer["code"])),
+        None => format!("{} {}", text(&answer["code"]), text(body)),
+    }
+}
+
 /// Every place where two documents differ, in order.
 #[must_use]
 pub fn differences(embedded: &Value, reference: &Value) -> Vec<Difference> {

@@ -6,7 +6,7 @@ use proptest::strategy::{Strategy as _, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Value, json};
 
-use crate::compare::{Difference, differences};
+use crate::compare::{self, Difference};
 use crate::generate::sequence;
 use crate::known::List;
 use crate::operation::{Answer, Operation};
@@ -29,13 +29,25 @@ pub struct Options {
     pub shrinking: u32,
     /// How many new divergences are shrunk and told; the others are counted only.
     pub most: usize,
+    /// Whether what was made on the reference is deleted at the end. While requests are compared nothing is: the
+    /// controllers would be busy with it.
+    pub tidy: bool,
     /// A divergence to plant, to see that it is found.
     pub planted: Option<Planted>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { seed: 1, sequences: 100, longest: 8, keep: None, shrinking: 40, most: 20, planted: None }
+        Self {
+            seed: 1,
+            sequences: 100,
+            longest: 8,
+            keep: None,
+            shrinking: 40,
+            most: 20,
+            tidy: true,
+            planted: None,
+        }
     }
 }
 
@@ -66,6 +78,8 @@ struct Pair<'a> {
     planted: Option<&'a Planted>,
     seed: u64,
     namespaces: u64,
+    /// Whether a sequence is compared to its end, whatever happens in it.
+    all: bool,
 }
 
 /// How two answers to one request differ.
@@ -75,7 +89,8 @@ struct Compared {
 }
 
 impl Pair<'_> {
-    /// Sends a sequence to both, each in a new namespace of the same name.
+    /// Sends a sequence to both, each in a new namespace of the same name. Answers are compared up to the first
+    /// request that only one of them did, or all of them.
     async fn ask(&mut self, sequence: &[Operation]) -> Result<Vec<Compared>, Error> {
         self.namespaces += 1;
         let namespace = format!("conform-{}-{}", self.seed, self.namespaces);
@@ -84,8 +99,23 @@ impl Pair<'_> {
             answers(self.reference, sequence, &namespace)
         );
         let (ours, theirs) = (ours?, theirs?);
-        let pairs = sequence.iter().zip(ours.iter().zip(&theirs));
-        Ok(pairs.map(|(operation, (ours, theirs))| self.compare(operation, ours, theirs)).collect())
+        let mut compared = Vec::new();
+        for (operation, (ours, theirs)) in sequence.iter().zip(ours.iter().zip(&theirs)) {
+            compared.push(self.compare(operation, ours, theirs));
+            // What one has stored and the other has not is different from here on by nature.
+            if !self.all && ours.is_success() != theirs.is_success() {
+                break;
+            }
+        }
+        Ok(compared)
+    }
+
+    /// Deletes what was made, where somebody else may want the cluster.
+    async fn tidy(&self, wanted: bool) -> Result<(), Error> {
+        for number in (1..=self.namespaces).filter(|_| wanted) {
+            self.reference.drop_namespace(&format!("conform-{}-{number}", self.seed)).await?;
+        }
+        Ok(())
     }
 
     fn compare(&self, operation: &Operation, ours: &Answer, theirs: &Answer) -> Compared {
@@ -95,7 +125,7 @@ impl Pair<'_> {
         }
         let theirs = normal::document(theirs.document());
         let mut compared = Compared { new: Vec::new(), known: Vec::new() };
-        for difference in differences(&ours, &theirs) {
+        for difference in compare::between(&ours, &theirs) {
             match self.known.find(&operation.area, &operation.path, &difference) {
                 Some(entry) => compared.known.push(entry),
                 None => compared.new.push(difference),
@@ -111,7 +141,6 @@ async fn answers(side: &Side, sequence: &[Operation], namespace: &str) -> Result
     for operation in sequence {
         answers.push(side.ask(operation, namespace).await?);
     }
-    side.drop_namespace(namespace).await?;
     Ok(answers)
 }
 
@@ -138,7 +167,8 @@ pub async fn run(
     let mut runner = TestRunner::new_with_rng(Config { failure_persistence: None, ..Config::default() }, rng);
     let strategy = sequence(options.longest);
     let planted = options.planted.as_ref();
-    let mut pair = Pair { embedded, reference, known, planted, seed: options.seed, namespaces: 0 };
+    let mut pair =
+        Pair { embedded, reference, known, planted, seed: options.seed, namespaces: 0, all: false };
     let mut told: Vec<(String, String)> = Vec::new();
     for _ in 0..options.sequences {
         let Ok(mut tree) = strategy.new_tree(&mut runner) else { continue };
@@ -168,6 +198,7 @@ pub async fn run(
             report.divergences.push(divergence);
         }
     }
+    pair.tidy(options.tidy).await?;
     Ok(report)
 }
 
@@ -222,7 +253,7 @@ pub async fn play(
 ) -> Result<Report, Error> {
     // Beside namespaces of an earlier play, which may still be on their way out.
     let seed = u64::from(std::process::id());
-    let mut pair = Pair { embedded, reference, known, planted: None, seed, namespaces: 0 };
+    let mut pair = Pair { embedded, reference, known, planted: None, seed, namespaces: 0, all: true };
     let mut report = Report { met: vec![0; known.entries().len()], ..Report::default() };
     for (at, compared) in pair.ask(sequence).await?.into_iter().enumerate() {
         report.count(&sequence[at].area, !compared.known.is_empty(), !compared.new.is_empty());
@@ -234,5 +265,6 @@ pub async fn play(
             report.divergences.push(Divergence { sequence, differences: compared.new, file: None });
         }
     }
+    pair.tidy(true).await?;
     Ok(report)
 }

@@ -24,11 +24,15 @@ static TIME: LazyLock<Option<Regex>> =
 static UID: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").ok());
 
-/// A text without uids and times.
+/// Names that a server ends itself: of our own objects, and of the volume that holds a pod's token.
+static GENERATED: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"\b(made-|kube-api-access-)[bcdfghjklmnpqrstvwxz2456789]{5}\b").ok());
+
+/// A text without uids, times and generated names.
 #[must_use]
 pub fn text(text: &str) -> String {
     let mut text = text.to_owned();
-    for (pattern, stands) in [(&TIME, "<time>"), (&UID, "<uid>")] {
+    for (pattern, stands) in [(&TIME, "<time>"), (&UID, "<uid>"), (&GENERATED, "${1}<generated>")] {
         if let Some(pattern) = pattern.as_ref() {
             text = pattern.replace_all(&text, stands).into_owned();
         }
@@ -94,6 +98,10 @@ fn metadata(metadata: &mut Value, generated: bool) {
                 entry.remove("time");
             }
         }
+        // They are sorted by time first, and of what was within one second that is chance.
+        entries.sort_by_key(|entry| {
+            ["operation", "manager", "subresource"].map(|field| entry[field].as_str().map(str::to_owned))
+        });
     }
     if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
         annotations.remove("deployment.kubernetes.io/revision");

@@ -90,6 +90,12 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Whether the request was done.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.code)
+    }
+
     /// As one document, for comparing.
     #[must_use]
     pub fn document(&self) -> Value {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::Error;
 use crate::operation::Operation;
+use crate::report::Report;
 
 /// Keeps a sequence in a folder; answers with the file's path.
 ///
@@ -15,6 +16,20 @@ pub fn keep(folder: &Path, name: &str, sequence: &[Operation]) -> Result<String,
     let wrong = |source| Error::Write { path: shown.clone(), source };
     std::fs::create_dir_all(folder).map_err(wrong)?;
     let text = serde_json::to_string_pretty(sequence).unwrap_or_default();
+    std::fs::write(&path, text + "\n").map_err(wrong)?;
+    Ok(shown)
+}
+
+/// Keeps a whole report beside them, as `report.json`; answers with the file's path.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn keep_report(folder: &Path, report: &Report) -> Result<String, Error> {
+    let path = folder.join("report.json");
+    let shown = path.display().to_string();
+    let wrong = |source| Error::Write { path: shown.clone(), source };
+    std::fs::create_dir_all(folder).map_err(wrong)?;
+    let text = serde_json::to_string_pretty(report).unwrap_or_default();
     std::fs::write(&path, text + "\n").map_err(wrong)?;
     Ok(shown)
 }

@@ -103,6 +103,18 @@ impl Status {
             .with_details("", "", "")
     }
 
+    /// A refusal of the router, which knows nothing of objects.
+    #[must_use]
+    pub fn of_router(code: u16, reason: &str, message: &str) -> Self {
+        Self::new(code, reason, message).with_details("", "", "")
+    }
+
+    /// 404: no route leads there.
+    #[must_use]
+    pub fn no_route() -> Self {
+        Self::of_router(404, "NotFound", "the server could not find the requested resource")
+    }
+
     /// 504: a resource version that does not exist yet.
     #[must_use]
     pub fn too_large_resource_version(asked: u64, newest: u64) -> Self {
@@ -131,8 +143,12 @@ impl Status {
     pub fn to_json(&self) -> Value {
         let mut body = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {},
-            "status": "Failure", "message": self.message, "reason": self.reason,
+            "status": "Failure", "message": self.message,
         });
+        // What went wrong inside has none.
+        if !self.reason.is_empty() {
+            body["reason"] = json!(self.reason);
+        }
         if let Some(details) = &self.details {
             body["details"] = details.clone();
         }

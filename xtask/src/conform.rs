@@ -86,10 +86,18 @@ async fn compare(args: &ConformArgs, root: &Path, kubeconfig: &str, known: &List
     if let Some(file) = &args.replay {
         return Ok(play(&replay::read(file)?, &embedded, &reference, known).await?);
     }
-    let keep = Some(root.join("target/conform"));
-    let options =
-        Options { seed: args.seed, sequences: args.sequences, keep, most: args.shrink, ..Options::default() };
-    Ok(::conform::run(&options, &embedded, &reference, known).await?)
+    let folder = root.join("target/conform");
+    let options = Options {
+        seed: args.seed,
+        sequences: args.sequences,
+        keep: Some(folder.clone()),
+        most: args.shrink,
+        tidy: args.reference.is_some(),
+        ..Options::default()
+    };
+    let report = ::conform::run(&options, &embedded, &reference, known).await?;
+    replay::keep_report(&folder, &report)?;
+    Ok(report)
 }
 
 fn told(report: &Report, known: &List) -> String {

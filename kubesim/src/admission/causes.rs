@@ -21,24 +21,24 @@ impl Causes {
         self.0.push(Cause { reason, field: field.into(), text });
     }
 
-    pub(super) fn required(&mut self, field: impl Into<String>, detail: &str) {
+    pub(crate) fn required(&mut self, field: impl Into<String>, detail: &str) {
         let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
         self.push("FieldValueRequired", field, format!("Required value{detail}"));
     }
 
-    pub(super) fn invalid(&mut self, field: impl Into<String>, value: &Value, detail: &str) {
+    pub(crate) fn invalid(&mut self, field: impl Into<String>, value: &Value, detail: &str) {
         self.push("FieldValueInvalid", field, format!("Invalid value: {value}: {detail}"));
     }
 
-    pub(super) fn type_invalid(&mut self, field: impl Into<String>, value: &str, detail: &str) {
+    pub(crate) fn type_invalid(&mut self, field: impl Into<String>, value: &str, detail: &str) {
         self.push("FieldValueTypeInvalid", field, format!("Invalid value: \"{value}\": {detail}"));
     }
 
-    pub(super) fn forbidden(&mut self, field: impl Into<String>, detail: &str) {
+    pub(crate) fn forbidden(&mut self, field: impl Into<String>, detail: &str) {
         self.push("FieldValueForbidden", field, format!("Forbidden: {detail}"));
     }
 
-    pub(super) fn unsupported(&mut self, field: impl Into<String>, value: &Value, supported: &[&str]) {
+    pub(crate) fn unsupported(&mut self, field: impl Into<String>, value: &Value, supported: &[&str]) {
         let supported: Vec<String> = supported.iter().map(|value| format!("\"{value}\"")).collect();
         self.push(
             "FieldValueNotSupported",
@@ -47,31 +47,31 @@ impl Causes {
         );
     }
 
-    pub(super) fn push_too_long(&mut self, field: &str, bytes: usize) {
+    pub(crate) fn push_too_long(&mut self, field: &str, bytes: usize) {
         let field = if field.is_empty() { "[]" } else { field };
         self.push("FieldValueTooLong", field, format!("Too long: may not be more than {bytes} bytes"));
     }
 
-    pub(super) fn too_long(&mut self, field: impl Into<String>, bytes: u64) {
+    pub(crate) fn too_long(&mut self, field: impl Into<String>, bytes: u64) {
         let unit = if bytes == 1 { "byte" } else { "bytes" };
         self.push("FieldValueTooLong", field, format!("Too long: may not be more than {bytes} {unit}"));
     }
 
-    pub(super) fn too_many(&mut self, field: impl Into<String>, found: usize, most: u64) {
+    pub(crate) fn too_many(&mut self, field: impl Into<String>, found: usize, most: u64) {
         let unit = if most == 1 { "item" } else { "items" };
         self.push("FieldValueTooMany", field, format!("Too many: {found}: must have at most {most} {unit}"));
     }
 
-    pub(super) fn duplicate(&mut self, field: impl Into<String>, value: &Value) {
+    pub(crate) fn duplicate(&mut self, field: impl Into<String>, value: &Value) {
         self.push("FieldValueDuplicate", field, format!("Duplicate value: {value}"));
     }
 
-    pub(super) fn not_found(&mut self, field: impl Into<String>, value: &Value) {
+    pub(crate) fn not_found(&mut self, field: impl Into<String>, value: &Value) {
         self.push("FieldValueNotFound", field, format!("Not found: {value}"));
     }
 
     /// `Ok` when nothing is wrong, else the 422 that says all of it.
-    pub(super) fn finish(self, group: &str, kind: &str, name: &str) -> Result<(), Status> {
+    pub(crate) fn finish(self, group: &str, kind: &str, name: &str) -> Result<(), Status> {
         if self.0.is_empty() {
             return Ok(());
         }

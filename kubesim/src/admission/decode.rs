@@ -6,7 +6,7 @@ use super::causes::Causes;
 use super::quantity;
 use crate::handlers::Call;
 use crate::resources::Resource;
-use crate::schema::{self, Shape};
+use crate::schema::{self, Node, Shape};
 use crate::status::Status;
 
 /// What does not decode into a kind.
@@ -80,6 +80,8 @@ fn decode(call: &mut Call, resource: &Resource, object: &mut Value) -> Result<()
     }
 }
 
+const MICRO_TIME: &str = "2006-01-02T15:04:05.000000Z07:00";
+
 #[derive(Default)]
 struct Place {
     path: String,
@@ -101,14 +103,7 @@ impl Place {
 
     /// Go names the fields on the way, not the items of lists and maps.
     fn wrong(&self, found: &Value, wanted: &str) -> String {
-        let found = match found {
-            Value::Null => "null",
-            Value::Bool(_) => "bool",
-            Value::Number(_) => "number",
-            Value::String(_) => "string",
-            Value::Array(_) => "array",
-            Value::Object(_) => "object",
-        };
+        let found = crate::codec::go_name(found);
         if self.path.is_empty() {
             return format!("json: cannot unmarshal {found} into Go value of type {wanted}");
         }
@@ -123,6 +118,18 @@ impl Place {
             }
         }
         format!("json: cannot unmarshal {found} into Go struct field {}.{path} of type {wanted}", self.holder)
+    }
+}
+
+/// Whether Go leaves a value out when it writes it again: zeros, empty lists and empty maps.
+fn is_left_out(value: &Value, shape: &Shape) -> bool {
+    match (shape, value) {
+        (Shape::Text | Shape::Duration, Value::String(text)) => text.is_empty(),
+        (Shape::Bool, Value::Bool(set)) => !set,
+        (Shape::Int32 | Shape::Int64, Value::Number(number)) => number.as_i64() == Some(0),
+        (Shape::List(_), Value::Array(items)) => items.is_empty(),
+        (Shape::Map(_), Value::Object(fields)) => fields.is_empty(),
+        _ => false,
     }
 }
 
@@ -173,6 +180,16 @@ fn walk(
                 fields.remove(&key);
                 place.within(&key, |place| unknown.push(place.path.replace('{', ".").replace('}', "")));
             }
+            // Structs that Go always has. An object's own status comes later.
+            let own = place.path.is_empty();
+            for field in found.fields.iter().filter(|field| field.is_value && !field.inline) {
+                if !fields.contains_key(field.name) && !(own && matches!(field.name, "metadata" | "status")) {
+                    fields.insert(field.name.to_owned(), Node::Builtin(shape, None).fresh(field.name));
+                }
+            }
+            fields.retain(|key, child| {
+                found.field(key).is_none_or(|field| field.keeps_zero || !is_left_out(child, &field.shape))
+            });
             place.holder = holder;
             Ok(())
         }
@@ -191,6 +208,10 @@ fn walk(
             Ok(())
         }
         (Shape::List(_), found) => Err(place.wrong(found, &go_type(shape))),
+        (Shape::Time | Shape::MicroTime, Value::String(text)) if text.parse::<jiff::Timestamp>().is_err() => {
+            let layout = if *shape == Shape::Time { "2006-01-02T15:04:05Z07:00" } else { MICRO_TIME };
+            Err(format!("parsing time \"{text}\" as \"{layout}\": cannot parse \"{text}\" as \"2006\""))
+        }
         (Shape::Text | Shape::Time | Shape::MicroTime | Shape::Duration, Value::String(_)) => Ok(()),
         (Shape::Bool, Value::Bool(_)) => Ok(()),
         (Shape::Int32, Value::Number(number))

@@ -29,7 +29,12 @@ pub(crate) fn apply(object: &mut Value) {
             pod_spec(&mut object["spec"]["template"]["spec"]);
         }
         ("apps", "StatefulSet") => stateful_set(&mut object["spec"]),
-        ("apps", "DaemonSet") => daemon_set(&mut object["spec"]),
+        ("apps", "DaemonSet") => {
+            daemon_set(&mut object["spec"]);
+            // A field of the first version of the kind, which is kept as an annotation.
+            let generation = object["metadata"]["generation"].as_i64().unwrap_or(1).to_string();
+            set(&mut object["metadata"]["annotations"], TEMPLATE_GENERATION, json!(generation));
+        }
         ("batch", "Job") => job_spec(&mut object["spec"], true),
         ("batch", "CronJob") => {
             let spec = &mut object["spec"];
@@ -85,6 +90,11 @@ pub(crate) fn apply(object: &mut Value) {
             let egress = object["spec"]["egress"].is_array();
             let types = if egress { json!(["Ingress", "Egress"]) } else { json!(["Ingress"]) };
             set(&mut object["spec"], "policyTypes", types);
+            for direction in ["ingress", "egress"] {
+                each_in(&mut object["spec"], direction, |rule| {
+                    each_in(rule, "ports", |port| set(port, "protocol", json!("TCP")));
+                });
+            }
         }
         (
             "admissionregistration.k8s.io",
@@ -116,6 +126,8 @@ fn set(object: &mut Value, field: &str, value: Value) {
         }
     }
 }
+
+const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
 
 fn items(list: &mut Value) -> impl Iterator<Item = &mut Value> {
     list.as_array_mut().into_iter().flatten()
@@ -157,6 +169,7 @@ fn stateful_set(spec: &mut Value) {
     set(&mut spec["updateStrategy"], "type", json!("RollingUpdate"));
     if spec["updateStrategy"]["type"] == "RollingUpdate" {
         set(&mut spec["updateStrategy"]["rollingUpdate"], "partition", json!(0));
+        set(&mut spec["updateStrategy"]["rollingUpdate"], "maxUnavailable", json!(1));
     }
     let retention = &mut spec["persistentVolumeClaimRetentionPolicy"];
     set(retention, "whenDeleted", json!("Retain"));
@@ -165,6 +178,7 @@ fn stateful_set(spec: &mut Value) {
         set(claim, "apiVersion", json!("v1"));
         set(claim, "kind", json!("PersistentVolumeClaim"));
         set(&mut claim["spec"], "volumeMode", json!("Filesystem"));
+        set(&mut claim["status"], "phase", json!("Pending"));
     });
     pod_spec(&mut spec["template"]["spec"]);
 }
@@ -200,8 +214,6 @@ fn service(spec: &mut Value) {
     let kind = spec["type"].as_str().unwrap_or_default().to_owned();
     if kind != "ExternalName" {
         set(spec, "internalTrafficPolicy", json!("Cluster"));
-        set(spec, "ipFamilies", json!(["IPv4"]));
-        set(spec, "ipFamilyPolicy", json!("SingleStack"));
     }
     if kind == "NodePort" || kind == "LoadBalancer" {
         set(spec, "externalTrafficPolicy", json!("Cluster"));

@@ -1,6 +1,7 @@
 //! What happens to an object between the request and the store: authorization, decoding into its type,
 //! defaulting, admission, allocation, validation.
 
+mod applied;
 mod authorize;
 mod causes;
 mod decode;
@@ -9,6 +10,7 @@ mod definitions;
 mod escalation;
 mod limit_ranger;
 mod pods;
+mod policies;
 mod quantity;
 mod quota;
 mod services;
@@ -16,7 +18,9 @@ mod structural;
 mod validate;
 mod workloads;
 
+pub(crate) use applied::check as check_applied;
 pub(crate) use authorize::{Attributes, authorize, decide, require, rules_for};
+pub(crate) use causes::Causes;
 pub(crate) use decode::{check_fields, check_patched};
 pub(crate) use defaults::apply as fill;
 pub(crate) use quota::status as quota_status;
@@ -48,7 +52,15 @@ pub fn complete(store: &Store, object: &mut Value) -> Result<(), Status> {
     Ok(())
 }
 
-/// Defaults, admits and validates a new object.
+/// What decoding fills in, of any kind.
+pub(crate) fn default_fields(resource: &Resource, object: &mut Value) {
+    match &resource.custom {
+        Some(version) => structural::default(&version["schema"]["openAPIV3Schema"], object),
+        None => defaults::apply(object),
+    }
+}
+
+/// Admits and validates a new object, whose defaults are filled in.
 pub(crate) fn on_create(
     core: &Core,
     call: &mut Call,
@@ -65,42 +77,44 @@ pub(crate) fn on_create(
     {
         fields.remove("status");
     }
+    if resource.has_status() && !own_status {
+        let status = crate::schema::Node::of(resource).fresh("status");
+        if !status.is_null() {
+            object["status"] = status;
+        }
+    }
+    make_name(&core.store, object);
     let mut causes = causes::Causes::default();
     let now = core.store.clock().rfc3339();
-    match &resource.custom {
-        Some(version) => structural::default(&version["schema"]["openAPIV3Schema"], object),
-        None => {
-            defaults::apply(object);
-            match (resource.group.as_str(), resource.plural.as_str()) {
-                ("", "pods") => pods::admit(&core.store, object)?,
-                ("", "services") => services::allocate(&core.store, object, None, &mut causes),
-                ("", "namespaces") => {
-                    object["spec"]["finalizers"] = json!(["kubernetes"]);
-                    object["status"] = json!({"phase": "Active"});
-                }
-                ("", "persistentvolumeclaims") => {
-                    complete_claim(&core.store, object);
-                }
-                ("", "persistentvolumes") => {
-                    protect(object, "kubernetes.io/pv-protection");
-                    object["status"] = json!({"phase": "Pending"});
-                }
-                ("apiextensions.k8s.io", "customresourcedefinitions") => definitions::establish(object, &now),
-                ("apiregistration.k8s.io", "apiservices") => {
-                    object["status"] = json!({"conditions": [{
-                        "type": "Available", "status": "True", "reason": "Local", "lastTransitionTime": now,
-                        "message": "Local APIServices are always available",
-                    }]})
-                }
-                _ => {}
+    if resource.custom.is_none() {
+        match (resource.group.as_str(), resource.plural.as_str()) {
+            ("", "pods") => pods::admit(&core.store, object)?,
+            ("", "services") => services::allocate(&core.store, object, None, &mut causes),
+            ("", "namespaces") => {
+                object["spec"]["finalizers"] = json!(["kubernetes"]);
+                object["status"] = json!({"phase": "Active"});
             }
+            ("", "persistentvolumeclaims") => {
+                complete_claim(&core.store, object);
+            }
+            ("", "persistentvolumes") => {
+                protect(object, "kubernetes.io/pv-protection");
+                object["status"] = json!({"phase": "Pending"});
+            }
+            ("apiextensions.k8s.io", "customresourcedefinitions") => definitions::establish(object, &now),
+            ("apiregistration.k8s.io", "apiservices") => {
+                object["status"] = json!({"conditions": [{
+                    "type": "Available", "status": "True", "reason": "Local", "lastTransitionTime": now,
+                    "message": "Local APIServices are always available",
+                }]})
+            }
+            _ => {}
         }
     }
     drop_nulls(object);
     validate::object(resource, object, None)?;
     causes.finish(&resource.group, &resource.kind, object.name())?;
     escalation::check(core, call, resource, object)?;
-    make_name(&core.store, object);
     quota::admit(&core.store, &resource.storage(), object)
 }
 
@@ -167,7 +181,7 @@ pub(crate) fn with_uid(object: &mut Value) {
     }
 }
 
-/// Defaults and validates the next state of an object.
+/// Admits and validates the next state of an object, whose defaults are filled in.
 pub(crate) fn on_update(
     core: &Core,
     call: &mut Call,
@@ -177,21 +191,16 @@ pub(crate) fn on_update(
     next: &mut Value,
 ) -> Result<(), Status> {
     let mut causes = causes::Causes::default();
-    match &resource.custom {
-        Some(version) => structural::default(&version["schema"]["openAPIV3Schema"], next),
-        None if part != Some("status") => {
-            defaults::apply(next);
-            match (resource.group.as_str(), resource.plural.as_str(), part) {
-                ("", "services", _) => services::allocate(&core.store, next, Some(current), &mut causes),
-                // Its own finalizers change by its own subresource only.
-                ("", "namespaces", None) => next["spec"] = current["spec"].clone(),
-                ("apiextensions.k8s.io", "customresourcedefinitions", _) => {
-                    definitions::establish(next, &core.store.clock().rfc3339());
-                }
-                _ => {}
+    if resource.custom.is_none() && part != Some("status") {
+        match (resource.group.as_str(), resource.plural.as_str(), part) {
+            ("", "services", _) => services::allocate(&core.store, next, Some(current), &mut causes),
+            // Its own finalizers change by its own subresource only.
+            ("", "namespaces", None) => next["spec"] = current["spec"].clone(),
+            ("apiextensions.k8s.io", "customresourcedefinitions", _) => {
+                definitions::establish(next, &core.store.clock().rfc3339());
             }
+            _ => {}
         }
-        None => {}
     }
     drop_nulls(next);
     // A container's resources change by the subresource that is for it.

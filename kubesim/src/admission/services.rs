@@ -17,6 +17,11 @@ pub(super) fn allocate(store: &Store, service: &mut Value, before: Option<&Value
     if kind == "ExternalName" {
         return;
     }
+    for (field, value) in [("ipFamilies", json!(["IPv4"])), ("ipFamilyPolicy", json!("SingleStack"))] {
+        if service["spec"][field].is_null() {
+            service["spec"][field] = value;
+        }
+    }
     let (others, _) = store.list(&GroupResource::new("", "services"), None);
     let others: Vec<_> = others
         .iter()

@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 
 use super::causes::Causes;
-use super::{definitions, workloads};
+use super::{definitions, policies, quantity, workloads};
 use crate::resources::Resource;
 use crate::status::Status;
 use crate::store::Meta;
 
-const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+pub(super) const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 pub(super) const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 const DNS_1035: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
 const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
@@ -29,19 +29,18 @@ pub(super) fn object(resource: &Resource, object: &Value, before: Option<&Value>
         ("batch", "CronJob") => workloads::cron_job(object, &mut causes),
         ("", "Service") => service(object, before, &mut causes),
         ("", "ConfigMap" | "Secret") => config(object, before, &mut causes),
-        ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
-            binding(object, before, &mut causes)
+        ("rbac.authorization.k8s.io", kind @ ("Role" | "ClusterRole")) => {
+            policies::rules(object, kind == "Role", &mut causes);
         }
-        ("policy", "PodDisruptionBudget") => {
-            let spec = &object["spec"];
-            if !spec["minAvailable"].is_null() && !spec["maxUnavailable"].is_null() {
-                causes.invalid(
-                    "spec",
-                    &json!(spec.to_string()),
-                    "minAvailable and maxUnavailable cannot be both set",
-                );
-            }
+        ("rbac.authorization.k8s.io", kind @ ("RoleBinding" | "ClusterRoleBinding")) => {
+            policies::binding(object, before, kind == "RoleBinding", &mut causes);
         }
+        ("policy", "PodDisruptionBudget") => policies::disruption_budget(&object["spec"], &mut causes),
+        ("networking.k8s.io", "NetworkPolicy") => policies::network_policy(&object["spec"], &mut causes),
+        ("networking.k8s.io", "Ingress") => policies::ingress(&object["spec"], &mut causes),
+        ("", "ResourceQuota") => policies::quota(&object["spec"], &mut causes),
+        ("", "LimitRange") => policies::limit_range(&object["spec"], &mut causes),
+        ("coordination.k8s.io", "Lease") => policies::lease(&object["spec"], &mut causes),
         ("", "PersistentVolumeClaim") => claim(object, before, &mut causes),
         ("apiextensions.k8s.io", "CustomResourceDefinition") => definitions::validate(object, &mut causes),
         _ => {}
@@ -56,14 +55,15 @@ fn metadata(resource: &Resource, object: &Value, before: Option<&Value>, causes:
     let name = object.name();
     let prefix = object["metadata"]["generateName"].as_str().unwrap_or_default();
     if before.is_none() {
-        if name.is_empty() && prefix.is_empty() {
-            causes.required("metadata.name", "name or generateName is required");
-        } else if let (Some(why), false) = (name_error(resource, name), name.is_empty()) {
-            causes.invalid("metadata.name", &json!(name), &why);
-        } else if name.is_empty()
-            && let Some(why) = name_error(resource, &format!("{}a", prefix))
+        if !prefix.is_empty()
+            && let Some(why) = name_error(resource, &format!("{prefix}a"))
         {
             causes.invalid("metadata.generateName", &json!(prefix), &why);
+        }
+        if name.is_empty() {
+            causes.required("metadata.name", "name or generateName is required");
+        } else if let Some(why) = name_error(resource, name) {
+            causes.invalid("metadata.name", &json!(name), &why);
         }
     }
     if let Some(before) = before.filter(|before| before.is_terminating()) {
@@ -93,6 +93,39 @@ fn metadata(resource: &Resource, object: &Value, before: Option<&Value>, causes:
         annotations.into_iter().flatten().map(|(k, v)| k.len() + v.as_str().map_or(0, str::len)).sum();
     if size > 256 * 1024 {
         causes.push_too_long("metadata.annotations", 262_144);
+    }
+    owners(object, causes);
+    finalizers(resource, object, causes);
+}
+
+/// Who owns it.
+fn owners(object: &Value, causes: &mut Causes) {
+    for (index, owner) in object["metadata"]["ownerReferences"].as_array().into_iter().flatten().enumerate() {
+        for field in ["apiVersion", "kind", "name", "uid"] {
+            if owner[field].as_str().is_none_or(str::is_empty) {
+                causes.required(format!("metadata.ownerReferences[{index}].{field}"), "must not be empty");
+            }
+        }
+    }
+}
+
+/// Who must let go of it first: names with a domain, or those of Kubernetes itself.
+fn finalizers(resource: &Resource, object: &Value, causes: &mut Causes) {
+    // Custom resources, and those that nobody checks more closely.
+    let any =
+        resource.custom.is_some() || matches!(resource.plural.as_str(), "poddisruptionbudgets" | "leases");
+    for (index, finalizer) in object.finalizers().iter().enumerate() {
+        let name = finalizer.as_str().unwrap_or_default();
+        let at = format!("metadata.finalizers[{index}]");
+        if let Some(why) = key_error(name) {
+            causes.invalid(&*at, finalizer, &why);
+        } else if !any
+            && !name.contains('/')
+            && !matches!(name, "kubernetes" | "orphan" | "foregroundDeletion")
+        {
+            let why = "name is neither a standard finalizer name nor is it fully qualified";
+            causes.invalid(&*at, finalizer, why);
+        }
     }
 }
 
@@ -144,7 +177,7 @@ pub(super) fn is_label(text: &str) -> bool {
         && text.chars().all(|c| end(c) || c == '-')
 }
 
-fn is_subdomain(text: &str) -> bool {
+pub(super) fn is_subdomain(text: &str) -> bool {
     text.len() <= 253
         && !text.is_empty()
         && text.split('.').all(|part| is_label(part) || part.len() > 63 && is_label(&part[..63]))
@@ -153,7 +186,7 @@ fn is_subdomain(text: &str) -> bool {
 /// Why a name is none for this kind.
 fn name_error(resource: &Resource, name: &str) -> Option<String> {
     match (resource.group.as_str(), resource.plural.as_str()) {
-        ("rbac.authorization.k8s.io", _) => match name {
+        ("rbac.authorization.k8s.io", _) | ("policy", "poddisruptionbudgets") => match name {
             "." | ".." => Some(format!("may not be '{name}'")),
             name if name.contains('/') => Some("may not contain '/'".to_owned()),
             name if name.contains('%') => Some("may not contain '%'".to_owned()),
@@ -197,6 +230,18 @@ fn service(object: &Value, before: Option<&Value>, causes: &mut Causes) {
                 "must be between 1 and 65535, inclusive",
             );
         }
+        if let Some(protocol) = port["protocol"].as_str()
+            && !matches!(protocol, "TCP" | "UDP" | "SCTP")
+        {
+            causes.unsupported(format!("{at}.protocol"), &json!(protocol), &["SCTP", "TCP", "UDP"]);
+        }
+        if port["targetPort"].as_i64().is_some_and(|number| !(1..=65_535).contains(&number)) {
+            causes.invalid(
+                format!("{at}.targetPort"),
+                &port["targetPort"],
+                "must be between 1 and 65535, inclusive",
+            );
+        }
         let same = |other: &&Value| other["name"] == port["name"] && !port["name"].is_null();
         if ports[..index].iter().any(|other| same(&other)) {
             causes.duplicate(format!("{at}.name"), &port["name"]);
@@ -230,6 +275,9 @@ fn config(object: &Value, before: Option<&Value>, causes: &mut Causes) {
             if !valid {
                 causes.invalid(format!("{part}[{key}]"), &json!(key), CONFIG_KEY);
             }
+            if part == "data" && !object["binaryData"][key].is_null() {
+                causes.invalid(format!("data[{key}]"), &json!(key), "duplicate of key present in binaryData");
+            }
         }
     }
     let size: usize = ["data", "binaryData"]
@@ -241,6 +289,16 @@ fn config(object: &Value, before: Option<&Value>, causes: &mut Causes) {
     let size = if object["kind"] == "Secret" { size / 4 * 3 } else { size };
     if size > 1024 * 1024 {
         causes.push_too_long(if object["kind"] == "Secret" { "data" } else { "" }, 1_048_576);
+    }
+    let needs: &[&str] = match object["type"].as_str() {
+        Some("kubernetes.io/tls") => &["tls.crt", "tls.key"],
+        Some("kubernetes.io/dockerconfigjson") => &[".dockerconfigjson"],
+        Some("kubernetes.io/dockercfg") => &[".dockercfg"],
+        Some("kubernetes.io/ssh-auth") => &["ssh-privatekey"],
+        _ => &[],
+    };
+    for key in needs.iter().filter(|key| object["kind"] == "Secret" && object["data"][**key].is_null()) {
+        causes.required(format!("data[{key}]"), "");
     }
     let Some(before) = before else { return };
     if object["kind"] == "Secret" && before["type"] != object["type"] {
@@ -258,32 +316,24 @@ fn config(object: &Value, before: Option<&Value>, causes: &mut Causes) {
     }
 }
 
-fn binding(object: &Value, before: Option<&Value>, causes: &mut Causes) {
-    if let Some(before) = before
-        && before["roleRef"] != object["roleRef"]
-    {
-        causes.invalid("roleRef", &object["roleRef"], "cannot change roleRef");
-    }
-    if object["roleRef"]["name"].as_str().is_none_or(str::is_empty) {
-        causes.required("roleRef.name", "");
-    }
-    if !matches!(object["roleRef"]["kind"].as_str(), Some("ClusterRole" | "Role")) {
-        causes.unsupported("roleRef.kind", &object["roleRef"]["kind"], &["Role", "ClusterRole"]);
-    }
-    for (index, subject) in object["subjects"].as_array().into_iter().flatten().enumerate() {
-        if subject["kind"] == "ServiceAccount" && subject["namespace"].as_str().is_none_or(str::is_empty) {
-            causes.required(format!("subjects[{index}].namespace"), "");
-        }
-    }
-}
-
 fn claim(object: &Value, before: Option<&Value>, causes: &mut Causes) {
     let spec = &object["spec"];
     if spec["accessModes"].as_array().is_none_or(Vec::is_empty) {
         causes.required("spec.accessModes", "at least 1 access mode is required");
     }
-    if spec["resources"]["requests"]["storage"].is_null() {
-        causes.required("spec.resources[storage]", "");
+    const MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
+    for mode in spec["accessModes"].as_array().into_iter().flatten() {
+        if !mode.as_str().is_some_and(|mode| MODES.contains(&mode)) {
+            causes.unsupported("spec.accessModes", mode, &MODES);
+        }
+    }
+    let storage = &spec["resources"]["requests"]["storage"];
+    match storage.as_str().map(quantity::parse) {
+        None => causes.required("spec.resources[storage]", ""),
+        Some(Some(amount)) if amount <= 0 => {
+            causes.invalid("spec.resources[storage]", storage, "must be greater than zero");
+        }
+        Some(_) => {}
     }
     if let Some(before) = before {
         let fixed = |spec: &Value| {

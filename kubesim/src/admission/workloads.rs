@@ -82,6 +82,13 @@ pub(super) fn workload(kind: &str, object: &Value, before: Option<&Value>, cause
             );
         }
     }
+    if kind == "DaemonSet"
+        && let Some(strategy) = spec["updateStrategy"]["type"].as_str()
+        && !matches!(strategy, "RollingUpdate" | "OnDelete")
+    {
+        let shown = json!({"Type": strategy, "RollingUpdate": null});
+        causes.unsupported("spec.updateStrategy", &shown, &["RollingUpdate", "OnDelete"]);
+    }
     template(&spec["template"], "spec.template", &["Always"], causes);
     let Some(before) = before else { return };
     match kind {
@@ -191,6 +198,13 @@ fn pod_spec(spec: &Value, path: &str, causes: &mut Causes) {
             self::container(container, &at, &volumes, causes);
         }
     }
+    for (index, spread) in spec["topologySpreadConstraints"].as_array().into_iter().flatten().enumerate() {
+        let skew = spread["maxSkew"].as_i64().unwrap_or(0);
+        if skew <= 0 {
+            let field = format!("{path}.topologySpreadConstraints[{index}].maxSkew");
+            causes.invalid(field, &json!(skew), "must be greater than zero");
+        }
+    }
     let policy = spec["restartPolicy"].as_str().unwrap_or("Always");
     if !matches!(policy, "Always" | "OnFailure" | "Never") {
         causes.unsupported(
@@ -198,6 +212,11 @@ fn pod_spec(spec: &Value, path: &str, causes: &mut Causes) {
             &spec["restartPolicy"],
             &["Always", "OnFailure", "Never"],
         );
+    }
+    let policy = spec["dnsPolicy"].as_str().unwrap_or("ClusterFirst");
+    let policies = ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"];
+    if !policies.contains(&policy) {
+        causes.unsupported(format!("{path}.dnsPolicy"), &spec["dnsPolicy"], &policies);
     }
 }
 
@@ -227,6 +246,17 @@ fn container(container: &Value, at: &str, volumes: &BTreeSet<String>, causes: &m
             causes.required(field, "");
         } else if !(1..=65_535).contains(&number) {
             causes.invalid(field, &json!(number), "must be between 1 and 65535, inclusive");
+        }
+    }
+    for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
+        for field in
+            ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"]
+        {
+            let found = &container[probe][field];
+            if found.as_i64().is_some_and(|number| number < 0) {
+                let why = "must be greater than or equal to 0";
+                causes.invalid(format!("{at}.{probe}.{field}"), found, why);
+            }
         }
     }
     for (index, mount) in container["volumeMounts"].as_array().into_iter().flatten().enumerate() {

@@ -2,6 +2,7 @@
 
 pub(crate) mod events;
 mod protobuf;
+mod syntax;
 
 use std::io::Read as _;
 
@@ -26,14 +27,95 @@ pub(crate) fn decode(headers: &HeaderMap, body: &Bytes) -> Result<Value, Status>
             from_json(&body)
         }
         "application/vnd.kubernetes.protobuf" => protobuf::decode(&body),
-        other => Err(Status::new(
+        _ => Err(Status::new(
             415,
             "UnsupportedMediaType",
-            format!(
-                "the body of the request was in an unknown format - accepted media types include: application/json, \
-                 application/yaml, application/vnd.kubernetes.protobuf (got {other})"
-            ),
+            "the body of the request was in an unknown format - accepted media types include: application/json, \
+             application/yaml, application/vnd.kubernetes.protobuf",
         )),
+    }
+}
+
+/// How much of a body that is not understood is shown.
+const SUMMARY: usize = 30;
+
+/// A body as an object of a kind; what is none is refused in the words of the real server's decoder.
+pub(crate) fn decode_as(headers: &HeaderMap, body: &Bytes, kind: &str) -> Result<Value, Status> {
+    let unrecognized = |why: &str, body: &[u8]| {
+        let start = &body[..body.len().min(SUMMARY)];
+        let shown = match body.first() {
+            None => "<empty>".to_owned(),
+            Some(b'{') => String::from_utf8_lossy(start).into_owned(),
+            Some(_) => start.iter().map(|byte| format!("{byte:02x}")).collect(),
+        };
+        let more = if body.len() > SUMMARY { " ..." } else { "" };
+        Status::bad_request(format!(
+            "the object provided is unrecognized (must be of type {kind}): {why} ({shown}{more})"
+        ))
+    };
+    let value = match decode(headers, body) {
+        Ok(value) => value,
+        Err(status) if status.code != 400 => return Err(status),
+        Err(status) => {
+            let plain = unpack(headers, body)?;
+            return Err(match is_json(headers).then(|| syntax::error(&plain)).flatten() {
+                Some(why) => unrecognized(&no_type(&why), &plain),
+                None => status,
+            });
+        }
+    };
+    match typed(&value) {
+        Ok(()) => Ok(value),
+        Err(why) => Err(unrecognized(&no_type(&why), &unpack(headers, body)?)),
+    }
+}
+
+/// A body of options, which needs no kind.
+pub(crate) fn decode_options(headers: &HeaderMap, body: &Bytes) -> Result<Value, Status> {
+    let value = decode(headers, body).map_err(|status| match unpack(headers, body) {
+        Ok(plain) if status.code == 400 && is_json(headers) => {
+            syntax::error(&plain).map_or(status, |why| Status::bad_request(no_type(&why)))
+        }
+        _ => status,
+    })?;
+    typed(&value).map_err(|why| Status::bad_request(no_type(&why)))?;
+    Ok(value)
+}
+
+fn no_type(why: &str) -> String {
+    format!("couldn't get version/kind; json parse error: {why}")
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let media = header(headers, "content-type");
+    let media = media.split(';').next().unwrap_or_default().trim();
+    matches!(media, "" | "application/json" | "text/json" | "*/*" | "application/x-www-form-urlencoded")
+}
+
+/// Whether the kind and version of a value can be read.
+fn typed(value: &Value) -> Result<(), String> {
+    const META: &str = "struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }";
+    let Some(fields) = value.as_object() else {
+        return Err(format!("json: cannot unmarshal {} into Go value of type {META}", go_name(value)));
+    };
+    for key in ["apiVersion", "kind"] {
+        if let Some(found) = fields.get(key).filter(|found| !found.is_string() && !found.is_null()) {
+            let found = go_name(found);
+            return Err(format!("json: cannot unmarshal {found} into Go struct field .{key} of type string"));
+        }
+    }
+    Ok(())
+}
+
+/// What Go's decoder calls a value.
+pub(crate) fn go_name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
     }
 }
 

@@ -24,12 +24,12 @@ pub(crate) fn answer(core: &Core, call: &Call) -> Result<Reply, Status> {
         ["api"] => Reply::value(legacy::versions()),
         ["apis"] => Reply::value(legacy::groups(core)),
         ["apis", group] => legacy::group(core, group).map_or_else(Reply::path_not_found, Reply::value),
-        ["api", version] => {
-            legacy::resources(core, "", version).map_or_else(Reply::path_not_found, Reply::value)
-        }
-        ["apis", group, version] => {
-            legacy::resources(core, group, version).map_or_else(Reply::path_not_found, Reply::value)
-        }
+        ["api", version] => Reply::value(legacy::resources(core, "", version).ok_or_else(Status::no_route)?),
+        ["apis", group, version] => match legacy::resources(core, group, version) {
+            Some(resources) => Reply::value(resources),
+            None if legacy::group(core, group).is_some() => return Err(Status::no_route()),
+            None => Reply::path_not_found(),
+        },
         ["version"] => Reply::value(version(core)),
         ["openapi", "v2"] => openapi_v2::answer(core, call),
         ["openapi", "v3"] => Reply::value(openapi::index(core)),

@@ -154,7 +154,10 @@ fn list(resource: &Resource, items: &[Object], metadata: Value, call: &Call) -> 
                 if index > 0 {
                     out.push(b',');
                 }
-                if presentable(resource, item) {
+                // Items of a list of built-in objects do not say again what they are.
+                if resource.custom.is_none() && resource.group != "events.k8s.io" {
+                    untyped(&mut out, item);
+                } else if presentable(resource, item) {
                     out.extend_from_slice(&to_bytes(item));
                 } else {
                     out.extend_from_slice(&to_bytes(&present(resource, item)));
@@ -169,6 +172,23 @@ fn list(resource: &Resource, items: &[Object], metadata: Value, call: &Call) -> 
             ("application/json", Body::whole(out))
         }
     }
+}
+
+/// Writes an object without its kind and version.
+fn untyped(out: &mut Vec<u8>, object: &Value) {
+    out.push(b'{');
+    let fields = object.as_object().into_iter().flatten();
+    let fields = fields.filter(|(key, _)| !matches!(key.as_str(), "apiVersion" | "kind"));
+    for (index, (key, value)) in fields.enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        // A key is a string and a value has only string keys, so neither can fail.
+        let _ = serde_json::to_writer(&mut *out, key);
+        out.push(b':');
+        let _ = serde_json::to_writer(&mut *out, value);
+    }
+    out.push(b'}');
 }
 
 /// `PartialObjectMetadata` of an object.

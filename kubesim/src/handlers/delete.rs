@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::answer::Reply;
 use super::read::{Selection, namespace_filter};
-use super::{Call, Core, storage_namespace};
+use super::{Call, Core, options, storage_namespace};
 use crate::resources::Resource;
 use crate::status::Status;
 use crate::store::{Deleted, Meta, Object, Preconditions};
@@ -23,8 +23,23 @@ pub(super) struct Options {
 
 impl Options {
     pub(super) fn of(call: &Call) -> Result<Self, Status> {
-        let body =
-            if call.body.is_empty() { Value::Null } else { crate::codec::decode(&call.headers, &call.body)? };
+        if call.body.is_empty() {
+            return Self::from_value(&Value::Null, call);
+        }
+        let body = crate::codec::decode_options(&call.headers, &call.body)?;
+        let (kind, version) = (&body["kind"], body["apiVersion"].as_str().unwrap_or_default());
+        if kind.as_str().is_some_and(|kind| !matches!(kind, "" | "DeleteOptions")) {
+            return Err(Status::bad_request(format!(
+                "no kind {kind} is registered for version \"{version}\" in scheme \"pkg/runtime/scheme.go:111\""
+            )));
+        }
+        let grace = &body["gracePeriodSeconds"];
+        if !grace.is_null() && !grace.is_i64() {
+            let found = crate::codec::go_name(grace);
+            return Err(Status::bad_request(format!(
+                "json: cannot unmarshal {found} into Go struct field DeleteOptions.gracePeriodSeconds of type int64"
+            )));
+        }
         Self::from_value(&body, call)
     }
 
@@ -37,18 +52,7 @@ impl Options {
         let propagation = text(&body["propagationPolicy"])
             .or_else(|| query.get("propagationPolicy").map(str::to_owned))
             .or_else(|| orphan.map(|orphan| if orphan { "Orphan" } else { "Background" }.to_owned()));
-        if let Some(policy) =
-            propagation.as_deref().filter(|p| !matches!(*p, "Orphan" | "Background" | "Foreground"))
-        {
-            return Err(Status::invalid(
-                "meta.k8s.io",
-                "DeleteOptions",
-                "",
-                &format!(
-                    "propagationPolicy: Unsupported value: \"{policy}\": supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""
-                ),
-            ));
-        }
+        options::deleting(body, propagation.as_deref(), call)?;
         let dry_run = body["dryRun"].as_array().is_some_and(|all| all.iter().any(|d| d == "All"));
         Ok(Self {
             grace: body["gracePeriodSeconds"]
@@ -65,12 +69,18 @@ impl Options {
     }
 }
 
+const KEPT_PODS: &str = "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to \
+    remove them or set propagationPolicy=Orphan to suppress this warning";
+
 impl Core {
-    pub(super) fn delete(&self, call: &Call, resource: &Arc<Resource>) -> Result<Reply, Status> {
+    pub(super) fn delete(&self, call: &mut Call, resource: &Arc<Resource>) -> Result<Reply, Status> {
         let options = Options::of(call)?;
+        if resource.group == "batch" && resource.plural == "jobs" && options.propagation.is_none() {
+            call.warnings.push(KEPT_PODS.to_owned());
+        }
         let object = self.object(call, resource)?;
         let deleted = self.delete_one(resource, &object, &options)?;
-        let waits = matches!(options.propagation.as_deref(), Some("Orphan" | "Foreground"));
+        let waits = options.propagation.as_deref() == Some("Foreground");
         Ok(match deleted {
             Deleted::Pending(object) => {
                 let code = if waits { StatusCode::ACCEPTED } else { StatusCode::OK };

@@ -46,6 +46,16 @@ impl Query {
             .is_some_and(|(_, v)| matches!(v.as_str(), "" | "1" | "t" | "T" | "true" | "TRUE" | "True"))
     }
 
+    /// Whether a parameter is there and not empty.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// Every value of a parameter.
+    pub(crate) fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(k, v)| k == key && !v.is_empty()).map(|(_, v)| v.as_str())
+    }
+
     pub(crate) fn number(&self, key: &str) -> Option<u64> {
         self.get(key)?.parse().ok()
     }

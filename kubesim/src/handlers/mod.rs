@@ -7,6 +7,7 @@ mod impersonate;
 mod info;
 mod logs;
 mod negotiate;
+mod options;
 mod read;
 mod review;
 mod subresource;
@@ -163,12 +164,15 @@ impl Core {
         }
         let info = &call.info;
         let Some(resource) = self.registry.find(&info.group, &info.version, &info.resource) else {
-            return Ok(Reply::path_not_found());
+            return self.no_route(call);
         };
         if !resource.namespaced && !info.namespace.is_empty() && info.resource != "namespaces" {
-            return Ok(Reply::path_not_found());
+            return self.no_route(call);
         }
         crate::admission::authorize(self, call)?;
+        if call.info.subresource.is_empty() || resource.subresource(&call.info.subresource).is_some() {
+            options::route(call, &resource)?;
+        }
         if !call.info.subresource.is_empty() {
             return self.subresource(call, &resource);
         }
@@ -190,6 +194,14 @@ impl Core {
             "deletecollection" => self.delete_collection(call, &resource),
             _ => Err(Status::method_not_allowed()),
         }
+    }
+
+    /// What is said of a path that leads nowhere: of a group that is served as its router says it.
+    fn no_route(&self, call: &Call) -> Result<Reply, Status> {
+        if self.registry.groups().iter().any(|group| group.name == call.info.group) {
+            return Err(Status::no_route());
+        }
+        Ok(Reply::path_not_found())
     }
 
     /// The object that a call names.

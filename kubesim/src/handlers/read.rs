@@ -8,7 +8,7 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::answer::Reply;
-use super::{Call, Core};
+use super::{Call, Core, options};
 use crate::resources::Resource;
 use crate::selector::{FieldSelector, LabelSelector};
 use crate::status::Status;
@@ -54,7 +54,9 @@ impl Continue {
 
     fn decode(token: &str) -> Result<Self, Status> {
         let bad = || {
-            Status::bad_request("continue key is not valid: the continue token is not one of this server's")
+            Status::bad_request(
+                "invalid continue token: continue key is not valid: the continue token is not one of this server's",
+            )
         };
         let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| bad())?;
         let value: Value = serde_json::from_slice(&bytes).map_err(|_| bad())?;
@@ -78,14 +80,19 @@ pub(super) fn revision_of(call: &Call) -> Result<Option<u64>, Status> {
 
 impl Core {
     pub(super) fn get(&self, call: &Call, resource: &Arc<Resource>) -> Result<Reply, Status> {
+        revision_of(call).map_err(|status| Status::new(500, "", status.message))?;
         let object = self.object(call, resource)?;
         Ok(Reply::Object(StatusCode::OK, resource.clone(), object))
     }
 
     pub(super) fn list(&self, call: &Call, resource: &Arc<Resource>) -> Result<Reply, Status> {
+        options::listing(call)?;
         let selection = Selection::of(call, resource)?;
-        let asked = revision_of(call)?;
-        let exact = exact_match(call, asked)?;
+        let asked = revision_of(call).map_err(|status| Status {
+            message: format!("invalid resource version: {}", status.message),
+            ..status
+        })?;
+        let exact = asked.is_some() && call.info.query.get("resourceVersionMatch") == Some("Exact");
         let namespace = namespace_filter(call, resource);
         let token = call.info.query.get("continue").map(Continue::decode).transpose()?;
         let (mut items, mut revision) = self.store.list(&resource.storage(), namespace);
@@ -127,32 +134,6 @@ impl Core {
             }
         }
         Ok(Reply::List(resource.clone(), items, Value::Object(metadata)))
-    }
-}
-
-/// Whether the state at exactly the `resourceVersion` is asked for.
-fn exact_match(call: &Call, asked: Option<u64>) -> Result<bool, Status> {
-    let query = &call.info.query;
-    let Some(found) = query.get("resourceVersionMatch") else { return Ok(false) };
-    let refused = |why: String| {
-        Status::invalid("meta.k8s.io", "ListOptions", "", &format!("resourceVersionMatch: {why}"))
-    };
-    if query.get("continue").is_some() {
-        return Err(refused("Forbidden: resourceVersionMatch is forbidden when continue is provided".into()));
-    }
-    if asked.is_none() {
-        let why = "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided";
-        return Err(refused(why.into()));
-    }
-    match (found, asked) {
-        ("NotOlderThan", _) => Ok(false),
-        ("Exact", Some(0)) => Err(refused(
-            "Forbidden: resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"".into(),
-        )),
-        ("Exact", _) => Ok(true),
-        (other, _) => Err(refused(format!(
-            "Unsupported value: \"{other}\": supported values: \"Exact\", \"NotOlderThan\", \"\""
-        ))),
     }
 }
 

@@ -26,7 +26,7 @@ impl Core {
     pub(super) fn subresource(&self, call: &mut Call, resource: &Arc<Resource>) -> Result<Reply, Status> {
         let name = call.info.subresource.clone();
         let Some(subresource) = resource.subresource(&name) else {
-            return Ok(Reply::path_not_found());
+            return Err(Status::no_route());
         };
         if !subresource.verbs.contains(&call.info.verb) {
             return Err(Status::method_not_allowed());

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::answer::Reply;
 use super::negotiate::Media;
 use super::write::drop_nulls;
-use super::{Call, Core, header, present, storage_namespace};
+use super::{Call, Core, header, options, present, storage_namespace};
 use crate::admission;
 use crate::patch::{self, managed};
 use crate::resources::Resource;
@@ -23,13 +23,20 @@ impl Core {
         resource: &Arc<Resource>,
         part: Option<&str>,
     ) -> Result<Reply, Status> {
-        let object = self.body_object(call, resource)?;
+        options::writing(call, "UpdateOptions")?;
+        let mut object = self.body_object(call, resource)?;
         let name = call.info.name.clone();
-        if object.name() != name {
-            return Err(Status::bad_request(format!(
-                "the name of the object ({}) does not match the name on the URL ({name})",
-                object.name()
-            )));
+        matches_request(call, resource, &mut object)?;
+        if object.resource_version().bytes().any(|byte| !byte.is_ascii_digit()) {
+            let version = object.resource_version();
+            return Err(Status::new(
+                500,
+                "",
+                format!("strconv.ParseUint: parsing \"{version}\": invalid syntax"),
+            ));
+        }
+        if part.is_none() && self.object(call, resource).is_err() {
+            return self.replace_missing(call, resource, object);
         }
         if resource.custom.is_some() && object.resource_version().is_empty() {
             return Err(Status::invalid(
@@ -44,6 +51,29 @@ impl Core {
         Ok(Reply::Object(StatusCode::OK, resource.clone(), object))
     }
 
+    /// PUT of an object that is not there: some kinds are created by it.
+    fn replace_missing(
+        &self,
+        call: &mut Call,
+        resource: &Arc<Resource>,
+        object: Value,
+    ) -> Result<Reply, Status> {
+        let created = matches!(
+            (resource.group.as_str(), resource.plural.as_str()),
+            ("rbac.authorization.k8s.io", _)
+                | ("coordination.k8s.io", "leases")
+                | ("node.k8s.io", "runtimeclasses")
+                | ("" | "events.k8s.io", "limitranges" | "events" | "services" | "endpoints")
+        );
+        if !created {
+            return Err(Status::not_found(&resource.group, &resource.plural, object.name()));
+        }
+        if !object.uid().is_empty() {
+            return Err(other_uid(resource, &object, object.uid(), ""));
+        }
+        self.create_new(call, resource, object)
+    }
+
     /// PATCH in any of its four forms.
     pub(super) fn patch(
         &self,
@@ -51,11 +81,16 @@ impl Core {
         resource: &Arc<Resource>,
         part: Option<&str>,
     ) -> Result<Reply, Status> {
+        options::writing(call, "PatchOptions")?;
         let media = Media::parse(header(&call.headers, "content-type"));
         let body = call.body.clone();
         if matches!(media.name.as_str(), "application/apply-patch+yaml" | "application/apply-patch+cbor") {
             return self.apply(call, resource, part);
         }
+        if serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_err() {
+            return Err(Status::bad_request("invalid JSON patch"));
+        }
+        self.object(call, resource)?;
         let patch = patch::Patch::parse(&media.name, &body, resource)?;
         let writer = self.writer(call, part);
         let object = self.change(call, resource, part, &writer, |call, current| {
@@ -64,44 +99,35 @@ impl Core {
             drop_nulls(&mut next);
             admission::check_patched(call, resource, &mut next, &patch)?;
             self.normalise(call, resource, &mut next)?;
+            matches_request(call, resource, &mut next)?;
             Ok(next)
         })?;
         Ok(Reply::Object(StatusCode::OK, resource.clone(), object))
     }
 
     fn apply(&self, call: &mut Call, resource: &Arc<Resource>, part: Option<&str>) -> Result<Reply, Status> {
-        if call.info.query.get("fieldManager").is_none() {
-            return Err(Status::invalid(
-                "meta.k8s.io",
-                "PatchOptions",
-                "",
-                "fieldManager: Required value: is required for apply patch",
-            ));
-        }
         let mut config = crate::codec::from_yaml(&call.body)?;
         let group_version =
             (config["apiVersion"].as_str().unwrap_or_default(), config["kind"].as_str().unwrap_or_default());
         if group_version != (resource.api_version().as_str(), resource.kind.as_str()) {
-            return Err(Status::bad_request(format!(
-                "incorrect API version specified in apply patch. Specified patch API version: {}, expected: {}",
-                group_version.0,
-                resource.api_version()
-            )));
+            let (version, kind) = group_version;
+            let slash = if version.contains('/') { "" } else { "/" };
+            return Err(Status::bad_request(format!("invalid object type: {slash}{version}, Kind={kind}")));
         }
         if config["metadata"]["managedFields"].as_array().is_some_and(|fields| !fields.is_empty()) {
             return Err(Status::bad_request("metadata.managedFields must be nil"));
         }
         drop_nulls(&mut config);
-        admission::check_fields(call, resource, &mut config)?;
-        config["metadata"]["name"] = json!(call.info.name);
-        if resource.namespaced {
-            config["metadata"]["namespace"] = json!(call.info.namespace);
+        admission::check_applied(resource, &config)?;
+        let exists = self.object(call, resource).is_ok();
+        if exists && config.name().is_empty() {
+            config["metadata"]["name"] = json!(call.info.name);
         }
+        matches_request(call, resource, &mut config)?;
+        admission::check_fields(call, resource, &mut config)?;
         let writer =
             managed::Writer::apply(&call.manager(), part.unwrap_or_default(), &self.store.clock().rfc3339());
         let force = call.info.query.is_true("force");
-        let exists =
-            self.store.get(&resource.storage(), storage_namespace(call, resource), &call.info.name).is_some();
         if !exists {
             if part.is_some() {
                 return Err(Status::not_found(&resource.group, &resource.plural, &call.info.name));
@@ -109,6 +135,7 @@ impl Core {
             let mut object = config.clone();
             self.normalise(call, resource, &mut object)?;
             self.place(call, resource, &mut object)?;
+            admission::default_fields(resource, &mut object);
             admission::on_create(self, call, resource, &mut object)?;
             managed::set_applied(&mut object, &config, resource, &writer);
             let object = self.store_new(call, resource, object)?;
@@ -179,12 +206,7 @@ impl Core {
             return Err(modified(resource, current.name()));
         }
         if !wanted.uid().is_empty() && wanted.uid() != current.uid() {
-            let why = format!(
-                "Precondition failed: UID in precondition: {}, UID in object meta: {}",
-                wanted.uid(),
-                current.uid()
-            );
-            return Err(Status::conflict(&resource.group, &resource.plural, current.name(), &why));
+            return Err(other_uid(resource, current, wanted.uid(), current.uid()));
         }
         match part {
             Some("status") => {
@@ -217,6 +239,11 @@ impl Core {
         if !writer.is_apply() {
             put(&mut wanted["metadata"], "managedFields", current["metadata"].get("managedFields").cloned());
         }
+        if part != Some("status") || resource.custom.is_some() {
+            admission::default_fields(resource, &mut wanted);
+            drop_nulls(&mut wanted);
+        }
+        let fields = (!writer.is_apply()).then(|| managed::updated(&wanted, Some(current), resource, writer));
         admission::on_update(self, call, resource, part, current, &mut wanted)?;
         if part != Some("status")
             && !same_spec(current, &wanted)
@@ -227,13 +254,53 @@ impl Core {
         if !writer.is_apply() && same_but_fields(current, &wanted) {
             return Ok(wanted);
         }
-        if writer.is_apply() {
-            managed::touch(&mut wanted, current, writer);
-        } else {
-            managed::set(&mut wanted, Some(current), resource, writer);
+        match fields {
+            Some(fields) => managed::put(&mut wanted, fields),
+            None => managed::touch(&mut wanted, current, writer),
         }
         Ok(wanted)
     }
+}
+
+/// An object is written where its name and namespace say; a namespace that it leaves open is that of the request.
+fn matches_request(call: &Call, resource: &Resource, object: &mut Value) -> Result<(), Status> {
+    let name = &call.info.name;
+    match object["metadata"]["namespace"].as_str().unwrap_or_default() {
+        "" if resource.namespaced => object["metadata"]["namespace"] = json!(call.info.namespace),
+        found if resource.namespaced && found != call.info.namespace => {
+            return Err(Status::bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request",
+            ));
+        }
+        _ => {}
+    }
+    match object.name() {
+        "" => Err(Status::bad_request(format!(
+            "the name of the object ({name} based on URL) was undeterminable: name must be provided"
+        ))),
+        found if found != name => Err(Status::bad_request(format!(
+            "the name of the object ({found}) does not match the name on the URL ({name})"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// The uid that was named is not that of the object.
+fn other_uid(resource: &Resource, object: &Value, named: &str, found: &str) -> Status {
+    let folder = match resource.plural.as_str() {
+        "services" => "services/specs",
+        "endpoints" => "services/endpoints",
+        "ingresses" => "ingress",
+        "nodes" => "minions",
+        plural => plural,
+    };
+    let name = [object.namespace(), object.name()].join("/");
+    let name = name.trim_start_matches('/');
+    let why = format!(
+        "StorageError: invalid object, Code: 4, Key: /registry/{folder}/{name}, ResourceVersion: 0, \
+         AdditionalErrorMsg: Precondition failed: UID in precondition: {named}, UID in object meta: {found}"
+    );
+    Status::conflict(&resource.group, &resource.plural, object.name(), &why)
 }
 
 fn modified(resource: &Resource, name: &str) -> Status {

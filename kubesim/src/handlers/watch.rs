@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::answer::{Reply, partial, to_bytes};
 use super::negotiate::Format;
 use super::read::{Selection, namespace_filter, revision_of};
-use super::{Call, Core, present};
+use super::{Call, Core, options, present};
 use crate::clock::Clock;
 use crate::resources::Resource;
 use crate::status::Status;
@@ -26,19 +26,15 @@ const BOOKMARK: Duration = Duration::from_secs(60);
 
 impl Core {
     pub(super) fn watch(&self, call: &Call, resource: &Arc<Resource>) -> Result<Reply, Status> {
+        options::listing(call)?;
         let selection = Selection::of(call, resource)?;
         let namespace = namespace_filter(call, resource).map(str::to_owned);
         // `get` with watch=true is a watch of one name.
         let name = Some(call.info.name.clone()).filter(|name| !name.is_empty());
-        let asked = revision_of(call)?;
+        let asked = revision_of(call).map_err(|status| Status::new(500, "", status.message))?;
         let bookmarks = call.info.query.is_true("allowWatchBookmarks");
         let initial = call.info.query.get("sendInitialEvents").map(|value| value == "true");
         let forbidden = |why: &str| Err(Status::invalid("meta.k8s.io", "ListOptions", "", why));
-        if initial.is_some() && call.info.query.get("resourceVersionMatch") != Some("NotOlderThan") {
-            return forbidden(
-                "resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-            );
-        }
         if initial == Some(true) && !bookmarks {
             return forbidden(
                 "sendInitialEvents: Forbidden: sendInitialEvents requires setting allowWatchBookmarks to true",

@@ -6,20 +6,17 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::answer::Reply;
-use super::{Call, Core, present_in_place};
+use super::{Call, Core, options, present_in_place};
 use crate::admission;
 use crate::patch::managed;
 use crate::resources::{Resource, split_api_version};
 use crate::status::Status;
-use crate::store::{GroupResource, Meta};
+use crate::store::{GroupResource, Meta, has_generation};
 
 impl Core {
     /// The body as an object of `resource`, with its kind and API version set, nulls dropped.
     pub(super) fn body_object(&self, call: &mut Call, resource: &Resource) -> Result<Value, Status> {
-        let mut object = crate::codec::decode(&call.headers, &call.body)?;
-        if !object.is_object() {
-            return Err(Status::bad_request("the object provided is unrecognized (must be of type object)"));
-        }
+        let mut object = crate::codec::decode_as(&call.headers, &call.body, &resource.kind)?;
         check_type(&object, resource)?;
         self.normalise(call, resource, &mut object)?;
         Ok(object)
@@ -49,19 +46,29 @@ impl Core {
     }
 
     pub(super) fn create(&self, call: &mut Call, resource: &Arc<Resource>) -> Result<Reply, Status> {
-        if !call.info.name.is_empty() {
-            return Err(Status::method_not_allowed());
-        }
-        let mut object = self.body_object(call, resource)?;
+        options::writing(call, "CreateOptions")?;
+        let object = self.body_object(call, resource)?;
+        self.create_new(call, resource, object)
+    }
+
+    /// Stores a new object.
+    pub(super) fn create_new(
+        &self,
+        call: &mut Call,
+        resource: &Arc<Resource>,
+        mut object: Value,
+    ) -> Result<Reply, Status> {
         let manager = call.manager();
         let now = self.store.clock().rfc3339();
         self.place(call, resource, &mut object)?;
         if let Some(metadata) = object["metadata"].as_object_mut() {
             metadata.remove("managedFields");
         }
-        let subresource = "";
+        admission::default_fields(resource, &mut object);
+        let writer = managed::Writer::update(&manager, "", &now);
+        let fields = managed::updated(&object, None, resource, &writer);
+        managed::put(&mut object, fields);
         admission::on_create(self, call, resource, &mut object)?;
-        managed::set(&mut object, None, resource, &managed::Writer::update(&manager, subresource, &now));
         self.store_new(call, resource, object)
             .map(|created| Reply::Object(StatusCode::CREATED, resource.clone(), created))
     }
@@ -70,11 +77,7 @@ impl Core {
     pub(super) fn place(&self, call: &Call, resource: &Resource, object: &mut Value) -> Result<(), Status> {
         let metadata = &mut object["metadata"];
         if metadata["resourceVersion"].as_str().is_some_and(|rv| !rv.is_empty()) {
-            return Err(Status::new(
-                500,
-                "InternalError",
-                "resourceVersion should not be set on objects to be created",
-            ));
+            return Err(Status::new(500, "", "resourceVersion should not be set on objects to be created"));
         }
         if let Some(fields) = metadata.as_object_mut() {
             for field in [
@@ -149,6 +152,10 @@ impl Core {
         }
         object["metadata"]["uid"] = json!("00000000-0000-4000-8000-000000000000");
         object["metadata"]["creationTimestamp"] = json!(self.store.clock().rfc3339());
+        if has_generation(&storage) {
+            object["metadata"]["generation"] = json!(1);
+        }
+        admission::with_uid(&mut object);
         if resource.group != "events.k8s.io" {
             present_in_place(resource, &mut object);
         }
@@ -158,24 +165,35 @@ impl Core {
 
 /// Whether the body is of the kind that the path is about.
 fn check_type(object: &Value, resource: &Resource) -> Result<(), Status> {
-    let kind = object["kind"].as_str().unwrap_or_default();
-    let api_version = object["apiVersion"].as_str().unwrap_or_default();
-    if !api_version.is_empty() {
-        let (group, version) = split_api_version(api_version);
-        if (group, version) != (resource.group.as_str(), resource.version.as_str()) {
+    let kind = object["kind"].as_str().filter(|kind| !kind.is_empty()).unwrap_or(&resource.kind);
+    let own = resource.api_version();
+    let api_version = object["apiVersion"].as_str().filter(|version| !version.is_empty()).unwrap_or(&own);
+    if kind == resource.kind && api_version == own {
+        return Ok(());
+    }
+    let (group, version) = split_api_version(api_version);
+    let custom = resource.custom.is_some();
+    // Custom resources are of whatever kind they say, until it is compared.
+    let why = match crate::schema::of_kind(group, version, kind) {
+        _ if custom && api_version != own => {
             return Err(Status::bad_request(format!(
-                "the API version in the data ({api_version}) does not match the expected API version ({})",
-                resource.api_version()
+                "the API version in the data ({api_version}) does not match the expected API version ({own})"
             )));
         }
-    }
-    if !kind.is_empty() && kind != resource.kind {
-        return Err(Status::bad_request(format!(
-            "{kind} in version \"{}\" cannot be handled as a {}: no kind \"{kind}\" is registered for this path",
-            resource.version, resource.kind
-        )));
-    }
-    Ok(())
+        _ if custom => format!("no kind \"{kind}\" is registered for this path"),
+        // The package of Go's types is that of the version, and of the internal ones that of the group.
+        Some(_) => {
+            let package = resource.group.split('.').next().filter(|it| !it.is_empty()).unwrap_or("core");
+            format!("converting ({version}.{kind}) to ({package}.{}): unknown conversion", resource.kind)
+        }
+        None => format!(
+            "no kind \"{kind}\" is registered for version \"{api_version}\" in scheme \"pkg/runtime/scheme.go:111\""
+        ),
+    };
+    Err(Status::bad_request(format!(
+        "{kind} in version \"{version}\" cannot be handled as a {}: {why}",
+        resource.kind
+    )))
 }
 
 /// Drops every null: decoding into types and encoding again does the same.

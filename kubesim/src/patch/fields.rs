@@ -48,7 +48,8 @@ impl Set {
         Value::Object(fields)
     }
 
-    /// Every field of a value. What the server sets on every object belongs to nobody.
+    /// Every field of a value that is applied. What the server sets on every object belongs to nobody. Structs and
+    /// lists are owned by what is in them, members of maps and items of lists themselves too.
     pub(super) fn of(object: &Value, node: Node<'_>) -> Self {
         let mut set = Self::of_value(object, node);
         set.strip();
@@ -57,72 +58,91 @@ impl Set {
 
     fn of_value(value: &Value, node: Node<'_>) -> Self {
         match value {
-            Value::Object(fields) if !fields.is_empty() && !node.is_atomic() => Self {
-                here: false,
-                children: fields
-                    .iter()
-                    .map(|(key, child)| (format!("f:{key}"), Self::of_value(child, node.field(key))))
-                    .collect(),
-            },
-            Value::Array(items) if !items.is_empty() => match node.list_type() {
-                ListType::Atomic => Self::leaf(),
-                kind => Self {
-                    here: false,
-                    children: items
-                        .iter()
-                        .map(|item| {
-                            let mut child = match kind {
-                                ListType::Map(_) => Self::of_value(item, node.item()),
-                                _ => Self::leaf(),
-                            };
-                            child.here = true;
-                            (item_key(item, &kind, node), child)
-                        })
-                        .collect(),
-                },
-            },
+            Value::Object(fields) if !fields.is_empty() && !node.is_atomic() => {
+                let child = |(key, child): (&String, &Value)| {
+                    let mut set = Self::of_value(child, node.field(key));
+                    set.here |= !node.has_field(key);
+                    (format!("f:{key}"), set)
+                };
+                Self { here: false, children: fields.iter().map(child).collect() }
+            }
+            Value::Array(items) if node.list_type() != ListType::Atomic => {
+                let kind = node.list_type();
+                let child = |item: &Value| {
+                    let set = Self::of_value(item, node.item());
+                    (item_key(item, &kind, node), Self { here: true, ..set })
+                };
+                Self { here: false, children: items.iter().map(child).collect() }
+            }
             _ => Self::leaf(),
         }
     }
 
     /// The fields of `after` that are not in `before`, or differ there.
     pub(super) fn changed(before: &Value, after: &Value, node: Node<'_>) -> Self {
-        let mut set = Self::changed_value(before, after, node);
+        let mut set = Self::changed_value(Some(before), after, node);
         set.strip();
         set
     }
 
-    fn changed_value(before: &Value, after: &Value, node: Node<'_>) -> Self {
-        if before == after {
+    /// A place that was not there before is itself in the set; Go's zeros count as there.
+    fn changed_value(before: Option<&Value>, after: &Value, node: Node<'_>) -> Self {
+        if before == Some(after) {
             return Self::default();
         }
-        match (before, after) {
-            (Value::Object(old), Value::Object(new)) if !new.is_empty() && !node.is_atomic() => {
-                let children = new.iter().filter_map(|(key, child)| {
-                    let found = match old.get(key) {
-                        Some(previous) => Self::changed_value(previous, child, node.field(key)),
-                        None => Self::of_value(child, node.field(key)),
-                    };
-                    (!found.is_empty()).then(|| (format!("f:{key}"), found))
-                });
-                Self { here: false, children: children.collect() }
+        match after {
+            Value::Object(new) if !node.is_atomic() && !(new.is_empty() && before.is_none_or(is_nothing)) => {
+                let old = before.and_then(Value::as_object);
+                let mut children = BTreeMap::new();
+                let mut add = |key: &str, child: &Value| {
+                    let previous = old.and_then(|old| old.get(key));
+                    let previous = previous.or_else(|| before.and_then(|_| node.zero(key)));
+                    let found = Self::changed_value(previous, child, node.field(key));
+                    if !found.is_empty() {
+                        children.insert(format!("f:{key}"), found);
+                    }
+                };
+                new.iter().for_each(|(key, child)| add(key, child));
+                let absent = node.zeros().filter(|(key, _)| !new.contains_key(*key));
+                absent.for_each(|(key, zero)| add(key, zero));
+                Self { here: before.is_none(), children }
             }
-            (Value::Array(old), Value::Array(new))
-                if !new.is_empty() && node.list_type() != ListType::Atomic =>
+            Value::Array(new)
+                if node.list_type() != ListType::Atomic
+                    && !(new.is_empty() && before.is_none_or(is_nothing)) =>
             {
                 let kind = node.list_type();
+                let old = before.and_then(Value::as_array);
                 let children = new.iter().filter_map(|item| {
                     let key = item_key(item, &kind, node);
-                    let found = match old.iter().find(|previous| item_key(previous, &kind, node) == key) {
-                        Some(previous) => Self::changed_value(previous, item, node.item()),
-                        None => Self { here: true, ..Self::of_value(item, node.item()) },
-                    };
+                    let previous = old.and_then(|old| old.iter().find(|it| item_key(it, &kind, node) == key));
+                    let found = Self::changed_value(previous, item, node.item());
                     (!found.is_empty()).then_some((key, found))
                 });
-                Self { here: false, children: children.collect() }
+                Self { here: before.is_none(), children: children.collect() }
             }
-            _ => Self::of_value(after, node),
+            _ => Self::leaf(),
         }
+    }
+
+    /// Takes out what is not there any more.
+    pub(super) fn retain(&mut self, value: &Value, node: Node<'_>) {
+        let list = node.list_type();
+        self.children.retain(|key, child| {
+            let found = match (value, key.strip_prefix("f:")) {
+                (Value::Object(fields), Some(name)) => {
+                    fields.get(name).or_else(|| node.zero(name)).map(|it| (it, node.field(name)))
+                }
+                (Value::Array(items), None) => {
+                    let found = items.iter().find(|item| item_key(item, &list, node) == *key);
+                    found.map(|it| (it, node.item()))
+                }
+                _ => None,
+            };
+            let Some((found, node)) = found else { return false };
+            child.retain(found, node);
+            !child.is_empty()
+        });
     }
 
     /// Takes out what nobody manages: identity and what the server counts.
@@ -139,9 +159,6 @@ impl Set {
                 "generation",
                 "managedFields",
                 "resourceVersion",
-                "generateName",
-                "deletionTimestamp",
-                "deletionGracePeriodSeconds",
             ] {
                 metadata.children.remove(&format!("f:{field}"));
             }
@@ -149,6 +166,11 @@ impl Set {
                 self.children.remove("f:metadata");
             }
         }
+    }
+
+    /// Takes out everything below a member.
+    pub(super) fn take(&mut self, key: &str) {
+        self.children.remove(key);
     }
 
     pub(super) fn add(&mut self, other: &Set) {
@@ -172,31 +194,10 @@ impl Set {
         });
     }
 
-    /// Keeps only what `other` has too, or has something below of.
-    pub(super) fn intersect(&mut self, other: &Set) {
-        if other.here && other.children.is_empty() {
-            return;
-        }
-        self.here &= other.here;
-        self.children.retain(|key, child| match other.children.get(key) {
-            Some(kept) => {
-                child.intersect(kept);
-                !child.is_empty()
-            }
-            None => false,
-        });
-        if self.children.is_empty() && !other.children.is_empty() {
-            // Was a leaf, and is a tree in `other` now: whoever set the whole still owns the place.
-            self.here = self.here || !other.children.is_empty() && other.here;
-        }
-    }
-
-    /// The leaves that both have, as paths in the words of a conflict.
+    /// The places that both have, as paths in the words of a conflict.
     pub(super) fn common(&self, other: &Set, path: &str, found: &mut Vec<String>) {
-        let leaf = |set: &Set| set.here && set.children.is_empty();
-        if leaf(self) && !other.is_empty() || leaf(other) && !self.is_empty() {
+        if self.here && other.here {
             found.push(path.to_owned());
-            return;
         }
         for (key, child) in &self.children {
             if let Some(theirs) = other.children.get(key) {
@@ -300,6 +301,10 @@ pub(super) fn remove(value: &mut Value, gone: &Set, kept: &Set, node: Node<'_>) 
         }
         _ => {}
     }
+}
+
+fn is_nothing(value: &Value) -> bool {
+    value.is_null() || !has_content(value)
 }
 
 fn has_content(value: &Value) -> bool {

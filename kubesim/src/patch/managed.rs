@@ -84,7 +84,20 @@ fn read(object: &Value) -> Vec<Entry> {
         .collect()
 }
 
+/// Puts `managedFields` into an object; an empty list is left out.
+pub(crate) fn put(object: &mut Value, fields: Value) {
+    if fields.as_array().is_some_and(|entries| !entries.is_empty()) {
+        object["metadata"]["managedFields"] = fields;
+    } else if let Some(metadata) = object["metadata"].as_object_mut() {
+        metadata.remove("managedFields");
+    }
+}
+
 fn write(object: &mut Value, entries: &[Entry]) {
+    put(object, to_json(entries));
+}
+
+fn to_json(entries: &[Entry]) -> Value {
     let mut entries: Vec<&Entry> = entries.iter().filter(|entry| !entry.set.is_empty()).collect();
     entries.sort_by(|a, b| {
         let order = |entry: &Entry| {
@@ -92,7 +105,7 @@ fn write(object: &mut Value, entries: &[Entry]) {
         };
         order(a).cmp(&order(b))
     });
-    let entries: Vec<Value> = entries
+    entries
         .into_iter()
         .map(|entry| {
             let mut value = json!({
@@ -104,28 +117,26 @@ fn write(object: &mut Value, entries: &[Entry]) {
             }
             value
         })
-        .collect();
-    if entries.is_empty() {
-        if let Some(metadata) = object["metadata"].as_object_mut() {
-            metadata.remove("managedFields");
-        }
-    } else {
-        object["metadata"]["managedFields"] = Value::Array(entries);
-    }
+        .collect()
 }
 
-/// Records an update: what it changed is the writer's now, and nobody else's.
-pub(crate) fn set(object: &mut Value, before: Option<&Value>, resource: &Resource, writer: &Writer) {
+/// Records an update: what it changed is the writer's now, and nobody else's. Without a `before` it is a creation.
+///
+/// What it changed is told by what the client wants and the defaults, before anything else is filled in.
+pub(crate) fn updated(object: &Value, before: Option<&Value>, resource: &Resource, writer: &Writer) -> Value {
     let node = Node::of(resource);
     let api_version = resource.api_version();
-    let changed = Set::changed(before.unwrap_or(&Value::Null), object, node);
+    let mut changed = Set::changed(before.unwrap_or(&json!({})), object, node);
+    // A write to the object itself does not write its status.
+    if writer.subresource.is_empty() && resource.has_status() {
+        changed.take("f:status");
+    }
     let mut entries = before.map(read).unwrap_or_default();
-    let present = Set::of(object, node);
     for entry in &mut entries {
         if !writer.owns(entry, &api_version) {
             entry.set.subtract(&changed);
         }
-        entry.set.intersect(&present);
+        entry.set.retain(object, node);
     }
     if !changed.is_empty() {
         match entries.iter_mut().find(|entry| writer.owns(entry, &api_version)) {
@@ -136,7 +147,7 @@ pub(crate) fn set(object: &mut Value, before: Option<&Value>, resource: &Resourc
             None => entries.push(writer.entry(&api_version, changed)),
         }
     }
-    write(object, &entries);
+    to_json(&entries)
 }
 
 /// Records an object that is created by apply: what was applied is the writer's.
@@ -177,8 +188,7 @@ pub(crate) fn apply(
     let mut next = current.clone();
     fields::merge(&mut next, &config, node);
     // What changes by this apply, and who else holds it.
-    let mut changed = Set::changed(current, &next, node);
-    changed.intersect(&wanted);
+    let changed = Set::changed(current, &next, node);
     let mut disputed = changed.clone();
     if let Some(own) = last_applied_by_kubectl(current, resource, writer) {
         disputed.subtract(&own);
@@ -215,9 +225,8 @@ pub(crate) fn apply(
         Some(index) => entries[index] = entry,
         None => entries.push(entry),
     }
-    let present = Set::of(&next, node);
     for entry in entries.iter_mut().filter(|entry| !writer.owns(entry, &api_version)) {
-        entry.set.intersect(&present);
+        entry.set.retain(&next, node);
     }
     write(&mut next, &entries);
     if writer.manager == KUBECTL && next["metadata"]["annotations"][LAST_APPLIED].is_string() {

@@ -23,17 +23,19 @@ impl Patch {
     pub(crate) fn parse(media: &str, body: &[u8], resource: &Resource) -> Result<Self, Status> {
         let value: Value = crate::codec::from_json(body)?;
         match media {
-            "application/json-patch+json" => serde_json::from_value(value)
-                .map(Self::Json)
-                .map_err(|error| Status::bad_request(format!("error decoding patch: {error}"))),
+            "application/json-patch+json" => steps(value).map(Self::Json),
             "application/merge-patch+json" if value.is_object() => Ok(Self::Merge(value)),
             "application/strategic-merge-patch+json" if resource.custom.is_none() && value.is_object() => {
                 Ok(Self::Strategic(value))
             }
             "application/merge-patch+json" | "application/strategic-merge-patch+json"
-                if resource.custom.is_none() =>
+                if resource.custom.is_none() || media == "application/merge-patch+json" =>
             {
-                Err(Status::bad_request("error decoding patch: a patch must be an object"))
+                let found = crate::codec::go_name(&value);
+                let what = if media.contains("strategic") { "" } else { "error decoding patch: " };
+                Err(Status::bad_request(format!(
+                    "{what}json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
+                )))
             }
             _ => Err(Status::new(
                 415,
@@ -82,16 +84,33 @@ impl Patch {
     /// Changes an object whose lists have no merge keys.
     pub(crate) fn apply_untyped(&self, object: &mut Value) -> Result<(), Status> {
         match self {
-            // The real server keeps to itself which operation failed, and so do we.
-            Self::Json(patch) => json_patch::patch(object, patch).map_err(|_| {
-                Status::new(422, "Invalid", "the server rejected our request due to an error in our request")
-            }),
+            Self::Json(patch) => json_patch::patch(object, patch).map_err(|_| rejected()),
             Self::Merge(patch) | Self::Strategic(patch) => {
                 merge(object, patch);
                 Ok(())
             }
         }
     }
+}
+
+/// The steps of a JSON patch. What has the form of steps and is none is refused as one that fails.
+fn steps(value: Value) -> Result<json_patch::Patch, Status> {
+    let wrong = |found: &Value, wanted: &str| {
+        let found = crate::codec::go_name(found);
+        Status::bad_request(format!(
+            "error decoding patch: json: cannot unmarshal {found} into Go value of type {wanted}handlers.jsonPatchOp"
+        ))
+    };
+    let Some(items) = value.as_array() else { return Err(wrong(&value, "[]")) };
+    if let Some(item) = items.iter().find(|item| !item.is_object()) {
+        return Err(wrong(item, ""));
+    }
+    serde_json::from_value(value).map_err(|_| rejected())
+}
+
+/// What the real server says of a step that fails; it keeps to itself which.
+fn rejected() -> Status {
+    Status::of_router(422, "Invalid", "the server rejected our request due to an error in our request")
 }
 
 /// A value as Go's `%+v` prints it.

@@ -9,12 +9,15 @@
 //! `*` anything, `@name` another type; `[` before it makes a list, `{` a map. A name that begins with `~`
 //! is a message whose fields JSON has inline. Flags: `!` required, `k:a+b` list with these keys, `S` set,
 //! `A` atomic, `p:merge+retainKeys` and `m:key` strategic merge, `d:x` default, `P` pointer, `Z` written
-//! even when zero.
+//! even when zero. `V` a struct that is no pointer in Go, and so is always there; `N` a list or map that is written even
+//! when there is none.
 
 mod node;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
+
+use serde_json::Value;
 
 pub(crate) use node::{ListType, Node};
 
@@ -61,6 +64,12 @@ pub(crate) struct Field {
     pub(crate) default: Option<&'static str>,
     /// Zero is a value of its own and kept.
     pub(crate) keeps_zero: bool,
+    /// Nothing is another value than zero.
+    pub(crate) is_pointer: bool,
+    /// A struct that is always there.
+    pub(crate) is_value: bool,
+    /// A list or map that is there as null at least.
+    pub(crate) keeps_null: bool,
 }
 
 /// One type.
@@ -71,6 +80,26 @@ pub(crate) struct Type {
     pub(crate) kinds: Vec<(&'static str, &'static str, &'static str)>,
     pub(crate) atomic: bool,
     pub(crate) fields: Vec<Field>,
+}
+
+impl Field {
+    /// What Go has here where JSON has nothing: the zero of what is always written. `None` for what is then left out.
+    pub(crate) fn zero(&self) -> Option<&'static Value> {
+        static EMPTY: LazyLock<Value> = LazyLock::new(|| Value::Object(serde_json::Map::new()));
+        static NO_TEXT: Value = Value::String(String::new());
+        static FALSE: Value = Value::Bool(false);
+        static NUMBER: LazyLock<Value> = LazyLock::new(|| Value::from(0));
+        match (&self.shape, self.is_value, self.keeps_null) {
+            (Shape::Type(_), true, _) => Some(&EMPTY),
+            (_, _, true) => Some(&Value::Null),
+            // A pointer without a value is left out, whatever its zero would be.
+            _ if !self.keeps_zero || self.is_pointer => None,
+            (Shape::Text, ..) => Some(&NO_TEXT),
+            (Shape::Bool, ..) => Some(&FALSE),
+            (Shape::Int32 | Shape::Int64, ..) => Some(&NUMBER),
+            _ => None,
+        }
+    }
 }
 
 impl Type {
@@ -161,13 +190,19 @@ fn field(mut parts: std::str::Split<'static, char>) -> Option<Field> {
         merge_key: None,
         default: None,
         keeps_zero: false,
+        is_pointer: false,
+        is_value: false,
+        keeps_null: false,
     };
     for flag in parts.next().unwrap_or_default().split(',') {
         match flag.split_once(':').unwrap_or((flag, "")) {
             ("!", _) => field.required = true,
             ("S", _) => field.set = true,
             ("A", _) => field.atomic = true,
-            ("P" | "Z" | "PZ", _) => field.keeps_zero = true,
+            ("P" | "PZ", _) => (field.keeps_zero, field.is_pointer) = (true, true),
+            ("Z", _) => field.keeps_zero = true,
+            ("V", _) => field.is_value = true,
+            ("N", _) => field.keeps_null = true,
             ("k", keys) => field.keys = keys.split('+').collect(),
             ("p", strategy) => {
                 field.merges = strategy.contains("merge");

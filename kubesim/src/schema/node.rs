@@ -121,6 +121,59 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// Whether a member is a field of a struct, and not a key of a map.
+    pub(crate) fn has_field(self, name: &str) -> bool {
+        match self {
+            Self::Custom(schema) => {
+                !schema["properties"][name].is_null() || matches!(name, "apiVersion" | "kind" | "metadata")
+            }
+            _ => self.object_type().is_some_and(|found| found.field(name).is_some()),
+        }
+    }
+
+    /// What Go has at a member where JSON has nothing.
+    pub(crate) fn zero(self, name: &str) -> Option<&'static Value> {
+        self.object_type().and_then(|found| found.field(name)).and_then(Field::zero)
+    }
+
+    /// The members that Go always has, and what it has there at least.
+    pub(crate) fn zeros(self) -> impl Iterator<Item = (&'static str, &'static Value)> {
+        let fields = self.object_type().into_iter().flat_map(|found| &found.fields);
+        fields.filter_map(|field| Some((field.name, field.zero()?)))
+    }
+
+    /// What Go has at a member of which nothing was said: null where it has nothing.
+    pub(crate) fn fresh(self, name: &str) -> Value {
+        let Some(zero) = self.zero(name) else { return Value::Null };
+        let inner = self.field(name);
+        match zero {
+            Value::Object(_) => {
+                let parts = inner.zeros().map(|(name, _)| (name.to_owned(), inner.fresh(name)));
+                Value::Object(parts.filter(|(_, part)| !part.is_null()).collect())
+            }
+            zero => zero.clone(),
+        }
+    }
+
+    /// What form a built-in type's value has: `struct`, `map`, `list`, `string`, `boolean`, `number` or `anything`.
+    pub(crate) fn expects(self) -> &'static str {
+        match self {
+            Self::Root(_) | Self::ObjectMeta => "struct",
+            Self::Builtin(shape, _) => match shape {
+                // Wrappers of what JSON has plain have no fields here.
+                Shape::Type(name) if named(name).is_none_or(|found| found.fields.is_empty()) => "anything",
+                Shape::Type(_) => "struct",
+                Shape::Map(_) => "map",
+                Shape::List(_) => "list",
+                Shape::Text | Shape::Bytes | Shape::Duration => "string",
+                Shape::Bool => "boolean",
+                Shape::Int32 | Shape::Int64 | Shape::Double => "number",
+                _ => "anything",
+            },
+            Self::Custom(_) | Self::Unknown => "anything",
+        }
+    }
+
     /// The field of the strategic merge, when this place is a field of a built-in type.
     pub(crate) fn merge_field(self) -> Option<&'a Field> {
         match self {

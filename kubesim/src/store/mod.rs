@@ -393,7 +393,7 @@ impl Store {
 
 /// Whether the objects of a resource count their generations. The kinds without a desired state to
 /// observe do not.
-fn has_generation(resource: &GroupResource) -> bool {
+pub(crate) fn has_generation(resource: &GroupResource) -> bool {
     let plural = resource.resource.as_str();
     match resource.group.as_str() {
         "" => matches!(plural, "pods" | "replicationcontrollers" | "podtemplates"),
