@@ -19,6 +19,8 @@ pub mod replay;
 pub mod report;
 pub mod side;
 
+pub use kubesim::kubelet::Nodes;
+
 pub use differ::{Options, Planted, play, run};
 
 /// Why the two could not be compared.

@@ -36,7 +36,7 @@ async fn a_lie_about_what_a_real_api_server_says_is_found() {
     let state = tempfile::tempdir().unwrap();
     let Some(plane) = plane(state.path()).await else { return };
     let embedded = Side::embedded(37).await.unwrap();
-    let reference = Side::reference(&plane.owner_kubeconfig(), None).await.unwrap();
+    let reference = Side::reference(&plane.owner_kubeconfig(), plane.nodes().cloned()).await.unwrap();
     let known = List::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("known.yaml")).unwrap();
     let planted = Planted { area: "replace".into(), pointer: "/code".into() };
     let options = Options { sequences: 12, most: 0, planted: Some(planted), ..Options::default() };

@@ -5,7 +5,7 @@ use std::path::Path;
 use ::conform::known::List;
 use ::conform::report::Report;
 use ::conform::side::Side;
-use ::conform::{Error, Options, play, replay};
+use ::conform::{Error, Nodes, Options, play, replay};
 use harness::backend::{Backend as _, Cluster, ClusterError, ControlPlane, Missing};
 use harness::run::Stop;
 use harness::scenario::ClusterShape;
@@ -35,12 +35,12 @@ pub(crate) fn run(args: &ConformArgs) -> Result<ExitCode, Failure> {
         interrupt::listen(stop.clone())?;
         let Some(file) = &args.reference else {
             let up = start(&plane).await?;
-            let kubeconfig = up.owner_kubeconfig();
+            let (kubeconfig, nodes) = (up.owner_kubeconfig(), up.nodes().cloned());
             // Interrupted, what was started still goes down in order.
             let report = tokio::select! {
                 biased;
                 () = stop.wait() => Ok(None),
-                report = compare(args, &root, &kubeconfig, &known) => report.map(Some),
+                report = compare(args, &root, &kubeconfig, nodes, &known) => report.map(Some),
             };
             up.down().await.map_err(infrastructure)?;
             return report;
@@ -52,7 +52,7 @@ pub(crate) fn run(args: &ConformArgs) -> Result<ExitCode, Failure> {
         tokio::select! {
             biased;
             () = stop.wait() => Ok(None),
-            report = compare(args, &root, &kubeconfig, &known) => report.map(Some),
+            report = compare(args, &root, &kubeconfig, None, &known) => report.map(Some),
         }
     })?;
     let Some(report) = report else { return Ok(ExitCode::Interrupted) };
@@ -80,9 +80,15 @@ fn infrastructure(error: ClusterError) -> Failure {
         .hint("cargo xtask conform --reference FILE compares with another cluster")
 }
 
-async fn compare(args: &ConformArgs, root: &Path, kubeconfig: &str, known: &List) -> Result<Report, Failure> {
+async fn compare(
+    args: &ConformArgs,
+    root: &Path,
+    kubeconfig: &str,
+    nodes: Option<Nodes>,
+    known: &List,
+) -> Result<Report, Failure> {
     let embedded = Side::embedded(37).await?;
-    let reference = Side::reference(kubeconfig, None).await?;
+    let reference = Side::reference(kubeconfig, nodes).await?;
     if let Some(file) = &args.replay {
         return Ok(play(&replay::read(file)?, &embedded, &reference, known).await?);
     }

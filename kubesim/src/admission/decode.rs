@@ -183,7 +183,7 @@ fn walk(
             // Structs that Go always has. An object's own status comes later.
             let own = place.path.is_empty();
             for field in found.fields.iter().filter(|field| field.is_value && !field.inline) {
-                if !fields.contains_key(field.name) && !(own && matches!(field.name, "metadata" | "status")) {
+                if !(fields.contains_key(field.name) || own && matches!(field.name, "metadata" | "status")) {
                     fields.insert(field.name.to_owned(), Node::Builtin(shape, None).fresh(field.name));
                 }
             }

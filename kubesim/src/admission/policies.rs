@@ -9,7 +9,7 @@ use super::validate::{is_subdomain, key_error};
 const NOT_NEGATIVE: &str = "must be greater than or equal to 0";
 const PERCENT: &str = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')";
 
-fn items<'a>(list: &'a Value) -> impl Iterator<Item = (usize, &'a Value)> {
+fn items(list: &Value) -> impl Iterator<Item = (usize, &Value)> {
     list.as_array().into_iter().flatten().enumerate()
 }
 

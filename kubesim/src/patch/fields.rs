@@ -91,7 +91,7 @@ impl Set {
             return Self::default();
         }
         match after {
-            Value::Object(new) if !node.is_atomic() && !(new.is_empty() && before.is_none_or(is_nothing)) => {
+            Value::Object(new) if !(node.is_atomic() || new.is_empty() && before.is_none_or(is_nothing)) => {
                 let old = before.and_then(Value::as_object);
                 let mut children = BTreeMap::new();
                 let mut add = |key: &str, child: &Value| {
