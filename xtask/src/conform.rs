@@ -6,7 +6,7 @@ use ::conform::known::List;
 use ::conform::report::Report;
 use ::conform::side::Side;
 use ::conform::{Error, Nodes, Options, play, replay};
-use harness::backend::{Backend as _, Cluster, ClusterError, ControlPlane, Missing};
+use harness::backend::{Backend as _, Cluster, ClusterError, ControlPlane};
 use harness::run::Stop;
 use harness::scenario::ClusterShape;
 use harness::verdict::ExitCode;
@@ -15,6 +15,9 @@ use crate::args::ConformArgs;
 use crate::build;
 use crate::failure::Failure;
 use crate::{interrupt, scenario};
+
+/// The minor version of both sides.
+const MINOR: u8 = 37;
 
 /// How many of the places that differ are told; what is mended first shows first.
 const MOST_PLACES: usize = 200;
@@ -25,9 +28,9 @@ pub(crate) fn run(args: &ConformArgs) -> Result<ExitCode, Failure> {
     let known = List::read(&root.join("conform/known.yaml"))?;
     let plane = ControlPlane::default();
     if args.reference.is_none()
-        && let Some(missing) = plane.missing()
+        && let Some(missing) = plane.lacks(&shape())
     {
-        return skipped(missing);
+        return skipped(&missing);
     }
     let stop = Stop::default();
     let runtime = interrupt::runtime()?;
@@ -61,18 +64,24 @@ pub(crate) fn run(args: &ConformArgs) -> Result<ExitCode, Failure> {
 }
 
 /// Without a reference there is nothing to compare with: in sight on a laptop, a failure where one is required.
-fn skipped(missing: Missing) -> Result<ExitCode, Failure> {
+fn skipped(missing: &str) -> Result<ExitCode, Failure> {
     if std::env::var("SEATRIAL_REQUIRE_CONTROL_PLANE").is_ok_and(|it| it == "1") {
-        return Err(Failure::new(ExitCode::Prerequisite, missing.what).hint(missing.hint));
+        return Err(Failure::new(ExitCode::Prerequisite, missing).hint(HINT));
     }
-    anstream::eprintln!("SKIPPED: {}\n\nhint: {}", missing.what, missing.hint);
+    anstream::eprintln!("SKIPPED: {missing}\n\nhint: {HINT}");
     Ok(ExitCode::Ok)
 }
 
-/// A control plane without nodes.
+const HINT: &str = "cargo xtask assets --kubernetes 1.37";
+
+/// A control plane without nodes, of the newest version.
+fn shape() -> ClusterShape {
+    let kubernetes = Some(format!("1.{MINOR}"));
+    ClusterShape { nodes: Some(0), kubernetes, ..ClusterShape::default() }
+}
+
 async fn start(plane: &ControlPlane) -> Result<Box<dyn Cluster>, Failure> {
-    let shape = ClusterShape { nodes: Some(0), ..ClusterShape::default() };
-    plane.provision(&shape, 0).await.map_err(infrastructure)
+    plane.provision(&shape(), 0).await.map_err(infrastructure)
 }
 
 fn infrastructure(error: ClusterError) -> Failure {
@@ -87,7 +96,7 @@ async fn compare(
     nodes: Option<Nodes>,
     known: &List,
 ) -> Result<Report, Failure> {
-    let embedded = Side::embedded(37).await?;
+    let embedded = Side::embedded(MINOR).await?;
     let reference = Side::reference(kubeconfig, nodes).await?;
     if let Some(file) = &args.replay {
         return Ok(play(&replay::read(file)?, &embedded, &reference, known).await?);
