@@ -160,3 +160,30 @@ fn prune_destroys_what_a_killed_standing_cluster_left() {
     sandbox.xtask(&["cluster", "prune"]).assert().code(0).stdout(contains("destroyed folder "));
     sandbox.assert_nothing_left();
 }
+
+#[test]
+fn two_runs_at_once_from_one_place_do_not_disturb_each_other() {
+    let sandbox = Sandbox::new();
+    let start = |out: &str| {
+        let mut command = sandbox.command(&["scenario", "no-nodes", "already-installed", "second-run"]);
+        command.args(["--jobs", "2", "--out", &sandbox.text(out)]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let runs = [start("one"), start("other")];
+    process::eventually("both live at the same time", || (sandbox.names("state").len() == 2).then_some(()));
+    // Whoever clears up meanwhile leaves both alone.
+    sandbox.xtask(&["cluster", "prune"]).assert().code(0).stdout(contains("left alone: 2 runs"));
+    for run in runs {
+        let output = run.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    }
+    for out in ["one", "other"] {
+        let report = std::fs::read_to_string(sandbox.path(out).join("report.json")).unwrap();
+        let report: Value = serde_json::from_str(&report).unwrap();
+        let verdicts: Vec<&Value> =
+            report["scenarios"].as_array().unwrap().iter().map(|it| &it["verdict"]).collect();
+        assert_eq!(verdicts, ["passed", "passed", "passed"], "{out}");
+    }
+    sandbox.assert_nothing_left();
+}
