@@ -60,6 +60,8 @@ struct Book {
     retries: Vec<Retry>,
     telemetry: Telemetry,
     plan: Plan,
+    /// What is waited for, each with a number of its own; the newest last.
+    waits: Vec<(u64, String)>,
     /// Whether the cluster cannot be read before a step of the plan is done.
     unreadable: bool,
 }
@@ -77,6 +79,7 @@ impl<'a> Run<'a> {
             retries: Vec::new(),
             telemetry: Telemetry::default(),
             plan: Plan::default(),
+            waits: Vec::new(),
             unreadable: false,
         };
         Self { ctx, settings, book: Mutex::new(book) }
@@ -275,6 +278,7 @@ impl<'a> Run<'a> {
         match granted {
             Ok(delay) => {
                 self.warn("retry", format!("{operation}: {error}; trying again in {delay:.1?}"));
+                let _waiting = self.waiting(format!("before trying again: {operation}"));
                 self.sleep(delay).await.is_ok()
             }
             Err(just_opened) => {
@@ -350,6 +354,46 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// A tool's answer without secrets in what may be shown of it, which is cut into lines later. The output
+    /// of a call that went well is data, and goes back to the tool as it is.
+    fn cleaned(&self, answer: Result<ToolOutput, ToolError>) -> Result<ToolOutput, ToolError> {
+        let clean = |text: &mut String| *text = self.ctx.redactor.text(text);
+        match answer {
+            Ok(mut output) => {
+                clean(&mut output.stderr);
+                if !output.success() {
+                    clean(&mut output.stdout);
+                }
+                Ok(output)
+            }
+            Err(ToolError::TimedOut { program, after, mut stderr }) => {
+                clean(&mut stderr);
+                Err(ToolError::TimedOut { program, after, stderr })
+            }
+            other => other,
+        }
+    }
+
+    /// Lets a person see what is waited for, until what this gives is dropped.
+    pub(crate) fn waiting(&self, what: impl Into<String>) -> Waiting<'_> {
+        let number = {
+            let mut book = self.book();
+            let number = book.waits.last().map_or(0, |(number, _)| number + 1);
+            book.waits.push((number, what.into()));
+            number
+        };
+        self.show_wait();
+        Waiting(self, number)
+    }
+
+    fn show_wait(&self) {
+        if !self.ctx.log.shows_waits() {
+            return;
+        }
+        let newest = self.book().waits.last().map(|(_, what)| self.ctx.redactor.text(what));
+        self.ctx.log.waiting(newest.as_deref());
+    }
+
     /// Runs a tool that changes something, once: not in a dry run, which plans such calls instead.
     ///
     /// # Errors
@@ -382,6 +426,9 @@ impl<'a> Run<'a> {
             return Err(ToolError::Stopped { program: program.to_owned(), reason });
         }
         self.count(|telemetry| telemetry.tool_calls += 1);
+        let words = args.iter().take_while(|word| !word.starts_with('-')).take(3);
+        let words: Vec<&str> = std::iter::once(program).chain(words.map(String::as_str)).collect();
+        let _waiting = self.waiting(words.join(" "));
         let call = ToolCall {
             program: program.to_owned(),
             args,
@@ -397,7 +444,7 @@ impl<'a> Run<'a> {
         };
         tokio::select! {
             biased;
-            answer = self.ctx.tools.run(call) => answer,
+            answer = self.ctx.tools.run(call) => self.cleaned(answer),
             reason = stopped => Err(ToolError::Stopped { program: program.to_owned(), reason }),
             () = self.ctx.clock.sleep(timeout + RUNNER_GRACE) => Err(ToolError::TimedOut {
                 program: program.to_owned(),
@@ -405,6 +452,17 @@ impl<'a> Run<'a> {
                 stderr: String::new(),
             }),
         }
+    }
+}
+
+/// Something is waited for, for as long as this lives.
+#[must_use]
+pub(crate) struct Waiting<'w>(&'w Run<'w>, u64);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.book().waits.retain(|(number, _)| *number != self.1);
+        self.0.show_wait();
     }
 }
 

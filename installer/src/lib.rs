@@ -23,6 +23,7 @@ pub mod helm;
 pub mod identity;
 pub mod install;
 pub mod log;
+pub mod metrics;
 pub mod phases;
 pub mod platform;
 pub mod preflight;

@@ -43,6 +43,14 @@ impl Event {
 pub trait Log: Send + Sync {
     /// Writes one event. Failures to write are not the run's concern.
     fn event(&self, event: &Event);
+
+    /// Whether anybody sees what is waited for.
+    fn shows_waits(&self) -> bool {
+        false
+    }
+
+    /// What is waited for at the moment, if anything is: for whoever shows that a run is alive.
+    fn waiting(&self, _what: Option<&str>) {}
 }
 
 /// Takes events and forgets them.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::identity::Identity;
 use crate::phases::Phase;
-use crate::redact::Redactor;
+use crate::redact::{Redactor, names_a_secret};
 
 /// Everything that a run is told.
 #[derive(Clone, Debug, Default)]
@@ -32,12 +32,23 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The values files that charts are given.
+    pub fn values_files(&self) -> impl Iterator<Item = &str> {
+        let releases = self.core.releases.iter().map(|release| &release.values);
+        std::iter::once(&self.karpenter.values).chain(releases).filter_map(|values| values.file.as_deref())
+    }
+
     /// Makes known what must not be written: configured values whose names say that they are secret.
     pub fn hide_secrets(&self, redactor: &Redactor) {
         let releases = self.core.releases.iter().map(|release| &release.values);
         for values in std::iter::once(&self.karpenter.values).chain(releases) {
             if let Some(inline) = &values.inline {
                 redactor.hide_named(&Value::Object(inline.clone()));
+            }
+        }
+        for (name, value) in self.karpenter.set.iter().filter_map(|set| set.split_once('=')) {
+            if names_a_secret(name) {
+                redactor.hide(value);
             }
         }
     }

@@ -83,7 +83,7 @@ async fn measure(area: Area, trials: &Trials, runs: u16) -> Result<Vec<Figure>, 
         Area::NoOp => bench::no_op(trials, runs).await,
         Area::Throughput => bench::throughput(runs).await,
         Area::Matrix => bench::matrix(trials, runs.min(MATRIX_RUNS)).await,
-        Area::Scale => bench::scale().await,
+        Area::Scale => bench::scale(&trials.installer).await,
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use harness::expect::ResultSchema;
 use harness::report::{Events, Json, Junit, Reporters, Terminal};
 use harness::run::{Installer, Stop, Suite, ToolChoice};
 use harness::scenario::{Catalogue, Found};
@@ -116,10 +117,17 @@ fn execute(names: &[String], args: &RunArgs) -> Result<ExitCode, Failure> {
     Ok(outcome.exit)
 }
 
-/// The installer of the workspace.
+/// The installer of the workspace, whose results are held to the schema that is published with it.
 pub(crate) fn built_in(built: &build::Executables) -> Result<Installer, Failure> {
     let program = build::executable(built, "eks-installer")?;
-    Ok(Installer::new(program, &["{args}"], "built-in installer (eks-installer)")?)
+    let installer = Installer::new(program, &["{args}"], "built-in installer (eks-installer)")?;
+    let path = build::root().join("schemas/result.json");
+    let schema = std::fs::read_to_string(&path).map_err(|error| error.to_string());
+    let schema = schema.and_then(|text| ResultSchema::read(&text)).map_err(|error| {
+        let what = format!("failed to read the schema of results {}: {error}", path.display());
+        Failure::new(ExitCode::Infrastructure, what).hint("cargo xtask schema")
+    })?;
+    Ok(installer.publishing(schema))
 }
 
 /// The backend of this name.

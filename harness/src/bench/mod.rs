@@ -2,6 +2,7 @@
 //! the goal is; what is made of them is the caller's affair.
 
 mod figure;
+mod memory;
 mod room;
 mod scale;
 mod scenarios;

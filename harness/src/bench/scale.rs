@@ -9,13 +9,21 @@ use kubesim::store::GroupResource;
 use serde_json::{Value, json};
 
 use super::figure::{Figure, Unit};
+use super::memory;
 use super::room::{BenchError, Room, core, resident};
+use crate::run::Installer;
 
 /// Nodes of the cluster.
 const NODES: u32 = 5_000;
 
 /// Pods on each of them, besides those that its DaemonSets put there.
 const PODS: u32 = 8;
+
+/// The newest minor version of Kubernetes that the installer's Karpenter runs on.
+const KUBERNETES: u8 = 34;
+
+/// Megabytes that an installer may take there: a page of nodes and what it keeps of each.
+const FLAT: f64 = 64.0;
 
 /// A Node for each number, all ready, and a running pod on each as DaemonSets and workloads leave them.
 fn pod(number: u32, node: &str) -> Value {
@@ -31,13 +39,17 @@ fn pod(number: u32, node: &str) -> Value {
     })
 }
 
-/// Fills a cluster with 5,000 nodes and, with the pods of their DaemonSets, 50,000 pods, once.
+/// Fills a cluster with 5,000 nodes and, with the pods of their DaemonSets, 50,000 pods, once; and how much memory an
+/// installer takes there, and on a cluster of two nodes.
 ///
 /// # Errors
 /// The cluster does not start, or a request fails.
-pub async fn scale() -> Result<Vec<Figure>, BenchError> {
+pub async fn scale(installer: &Installer) -> Result<Vec<Figure>, BenchError> {
+    let small = Room::start(Config { kubernetes: KUBERNETES, ..Config::default() }).await?;
+    let on_few = memory::installer("2 nodes", &small, installer).await?;
+    small.down().await;
     let mut filled = Figure::new("5,000 nodes and 50,000 pods: until all run", Unit::Seconds);
-    let mut memory = Figure::new("5,000 nodes and 50,000 pods: memory", Unit::Megabytes);
+    let mut grown = Figure::new("5,000 nodes and 50,000 pods: memory", Unit::Megabytes);
     let mut pods =
         Figure::new("5,000 nodes and 50,000 pods: list of all pods in pages of 500", Unit::Seconds);
     let mut one = Figure::new("5,000 nodes and 50,000 pods: list of one node's pods", Unit::Milliseconds);
@@ -46,7 +58,7 @@ pub async fn scale() -> Result<Vec<Figure>, BenchError> {
     let region = Config::default().identity.region;
     let nodes: Vec<NodeShape> = (0..NODES).map(|number| NodeShape::numbered(number, &region)).collect();
     let names: Vec<String> = nodes.iter().map(|node| node.name.clone()).collect();
-    let room = Room::start(Config { nodes, ..Config::default() }).await?;
+    let room = Room::start(Config { nodes, kubernetes: KUBERNETES, ..Config::default() }).await?;
     let resource = GroupResource::new("", "pods");
     for number in 0..NODES * PODS {
         let node = names.get(number as usize % names.len()).map_or("", String::as_str);
@@ -56,7 +68,7 @@ pub async fn scale() -> Result<Vec<Figure>, BenchError> {
     room.cluster.settled().await;
     filled.took(began.elapsed());
     if let (Some(before), Some(after)) = (before, resident()) {
-        memory.samples.push(after - before);
+        grown.samples.push(after - before);
     }
     let client = room.client().await?;
     let api = core(client, "Pod", None);
@@ -86,6 +98,7 @@ pub async fn scale() -> Result<Vec<Figure>, BenchError> {
         api.list(&of_node).await.map_err(failed)?;
         one.took(began.elapsed());
     }
+    let on_many = memory::installer("5,000 nodes and 50,000 pods", &room, installer).await?.at_most(FLAT);
     room.down().await;
-    Ok(vec![total, filled, memory, pods, one])
+    Ok(vec![total, filled, grown, pods, one, on_few, on_many])
 }

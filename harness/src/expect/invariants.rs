@@ -31,6 +31,9 @@ pub fn invariants(run: &Observation) -> Judged {
     hold(11, "it waits as long as Retry-After says", hasty_retry(run));
     hold(12, "one result on standard output that agrees with the exit code", disagreement(run));
     hold(12, "no secret is printed", leaked(run));
+    if run.schema.is_some() {
+        hold(12, "the result is as the installer's own schema describes it", misshapen(run));
+    }
     judged
 }
 
@@ -261,6 +264,10 @@ fn disagreement(run: &Observation) -> Option<String> {
         _ => false,
     };
     (!fits).then(|| format!("exit code {exit}, status {}, ok {}", result["status"], result["ok"]))
+}
+
+fn misshapen(run: &Observation) -> Option<String> {
+    run.schema.as_ref()?.fault(run.result.value()?)
 }
 
 fn leaked(run: &Observation) -> Option<String> {

@@ -5,6 +5,7 @@ mod invariants;
 mod requests;
 mod result;
 mod resumed;
+mod schema;
 mod tools;
 
 use crate::event::Mismatch;
@@ -15,6 +16,7 @@ pub(crate) use cluster::{counted, key as resource_key};
 pub use invariants::invariants;
 pub(crate) use requests::matches as request_matches;
 pub use resumed::{End, resumed};
+pub use schema::ResultSchema;
 pub(crate) use tools::matches as call_matches;
 
 /// What judging came to.

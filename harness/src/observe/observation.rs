@@ -1,5 +1,6 @@
 //! One run of an installer, seen from outside.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use interpose::cloud::Account;
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Snapshot;
+use crate::expect::ResultSchema;
 use crate::scenario::Subcommand;
 
 /// Everything that was seen of one run. Expectations are functions of this and nothing else.
@@ -28,6 +30,8 @@ pub struct Observation {
     pub stderr: Output,
     /// What standard output held.
     pub result: ResultDocument,
+    /// What the installer has published of the shape of its results, if it has.
+    pub schema: Option<Arc<ResultSchema>>,
     /// Requests of this run.
     pub requests: Vec<Recording>,
     /// Tool calls of this run.

@@ -398,6 +398,7 @@ impl Stage<'_> {
             requests: self.cluster.requests(),
             calls: self.tools.calls()?,
             account: self.tools.account()?,
+            schema: self.setting.installer.schema(),
         };
         let run = judge::observe(before, ended, after, &self.origin, secrets.to_vec());
         self.keep(&run)?;

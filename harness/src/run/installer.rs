@@ -1,9 +1,11 @@
 //! The installer under test: any command line.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::expect::ResultSchema;
 use crate::scenario::{RunStep, Subcommand};
 
 /// A command line, with `{args}` and `{phase}` to be filled in for each run.
@@ -12,6 +14,7 @@ pub struct Installer {
     program: PathBuf,
     words: Vec<String>,
     shown: String,
+    schema: Option<Arc<ResultSchema>>,
 }
 
 /// Why a command line cannot be run.
@@ -56,7 +59,7 @@ impl Installer {
         let mut words = shlex::split(line).ok_or_else(unreadable)?.into_iter();
         let program = words.next().filter(|word| !word.is_empty()).ok_or_else(unreadable)?;
         let words = words.map(pinned).collect();
-        Ok(Self { program: find(&program)?, words, shown: line.to_owned() })
+        Ok(Self { program: find(&program)?, words, shown: line.to_owned(), schema: None })
     }
 
     /// A program with these words, both taken as they are; reports call it `shown`.
@@ -66,7 +69,13 @@ impl Installer {
     pub fn new(program: &Path, words: &[&str], shown: impl Into<String>) -> Result<Self, InstallerError> {
         let program = find(&program.to_string_lossy())?;
         let words = words.iter().map(|&word| word.to_owned()).collect();
-        Ok(Self { program, words, shown: shown.into() })
+        Ok(Self { program, words, shown: shown.into(), schema: None })
+    }
+
+    /// The same, whose results must be as this schema describes them.
+    #[must_use]
+    pub fn publishing(self, schema: ResultSchema) -> Self {
+        Self { schema: Some(Arc::new(schema)), ..self }
     }
 
     /// What reports call it: the command line, as it was given.
@@ -75,12 +84,16 @@ impl Installer {
         &self.shown
     }
 
-    pub(super) fn program(&self) -> &Path {
+    pub(super) fn schema(&self) -> Option<Arc<ResultSchema>> {
+        self.schema.clone()
+    }
+
+    pub(crate) fn program(&self) -> &Path {
         &self.program
     }
 
     /// The arguments of one run.
-    pub(super) fn words(&self, run: &RunStep) -> Vec<String> {
+    pub(crate) fn words(&self, run: &RunStep) -> Vec<String> {
         let mut filled = Vec::new();
         for word in &self.words {
             match word.as_str() {

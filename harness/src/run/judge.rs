@@ -1,10 +1,13 @@
 //! From what a process left to an observation.
 
+use std::sync::Arc;
+
 use interpose::cloud::Account;
 use interpose::record::Call;
 use kubesim::tap::Recording;
 
 use super::subject::Ended;
+use crate::expect::ResultSchema;
 use crate::observe::{Observation, ResultDocument, Snapshot};
 use crate::scenario::Subcommand;
 
@@ -24,6 +27,7 @@ pub(super) struct After {
     pub(super) requests: Vec<Recording>,
     pub(super) calls: Vec<Call>,
     pub(super) account: Account,
+    pub(super) schema: Option<Arc<ResultSchema>>,
 }
 
 /// Puts together what was seen of one run.
@@ -36,6 +40,7 @@ pub(super) fn observe(
 ) -> Observation {
     Observation {
         result: ResultDocument::read(&ended.stdout),
+        schema: after.schema,
         ending: ended.ending,
         sent: ended.sent,
         elapsed: ended.elapsed,

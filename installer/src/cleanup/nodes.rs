@@ -4,8 +4,9 @@
 //! leave an instance behind that nobody knows of any more. What does not go in time is reported, with its
 //! finalizers and with what its conditions say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::cluster::{Cluster, ReadError};
@@ -16,17 +17,34 @@ use crate::result::{Blocker, Cleanup, Code};
 const CLAIMS: &str = "/apis/karpenter.sh/v1/nodeclaims";
 const POOLS: &str = "/apis/karpenter.sh/v1/nodepools";
 
+/// As many claims that would not go are described.
+const SHOWN: usize = 10;
+
+/// What is kept of a claim while it is waited for.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(from = "Value")]
+struct Claim {
+    name: String,
+    /// Its finalizers and complaints.
+    words: String,
+}
+
+impl From<Value> for Claim {
+    fn from(claim: Value) -> Self {
+        Self { name: name(&claim), words: describe(&claim) }
+    }
+}
+
 /// Deletes every claim and waits until they are gone.
 pub(super) async fn remove(cluster: &Cluster<'_>, evidence: &mut Cleanup) -> Result<(), Vec<Blocker>> {
     let run = cluster.run;
     let unread = |error: ReadError| vec![error.blocker(Some(&cluster.connection.server))];
-    let claims = match cluster.list::<Value>("list node claims", CLAIMS, &[]).await {
+    let names = match cluster.list_by("list node claims", CLAIMS, &[], |claim| Ok(name(&claim))).await {
         Ok(listed) => listed.items,
         // There is no such kind: there was never a Karpenter.
         Err(ReadError::Missing { .. }) => return Ok(()),
         Err(error) => return Err(unread(error)),
     };
-    let names: Vec<String> = claims.iter().map(name).collect();
     if names.is_empty() {
         run.step("nodes", "Karpenter has no nodes of its own");
         return Ok(());
@@ -37,32 +55,36 @@ pub(super) async fn remove(cluster: &Cluster<'_>, evidence: &mut Cleanup) -> Res
         cluster.delete("delete a node claim", &format!("{CLAIMS}/{claim}")).await.map_err(unread)?;
     }
     let limit = run.settings.limits.ready_timeout;
-    let mine = |objects: &BTreeMap<String, Value>| {
-        objects.values().filter(|object| names.contains(&name(object))).cloned().collect::<Vec<Value>>()
+    let asked: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+    let mine = |claims: &BTreeMap<String, Claim>| {
+        claims.values().filter(|claim| asked.contains(claim.name.as_str())).cloned().collect::<Vec<Claim>>()
     };
     let watched = cluster
-        .watch_until::<Value, ()>("watch node claims", CLAIMS, &[], limit, |objects| {
+        .watch_until::<Claim, ()>("watch node claims", CLAIMS, &[], limit, |objects| {
             mine(objects).is_empty().then_some(())
         })
         .await
         .map_err(unread)?;
     let left = mine(&watched.objects);
-    let gone = names.iter().filter(|claim| !left.iter().any(|object| name(object) == **claim));
+    let still: BTreeSet<&str> = left.iter().map(|claim| claim.name.as_str()).collect();
+    let gone = names.iter().filter(|claim| !still.contains(claim.as_str()));
     evidence.removed.extend(gone.map(|claim| format!("node claim {claim}")));
     if left.is_empty() {
         run.step("nodes", "the node claims are gone");
         return Ok(());
     }
-    let stuck: Vec<String> = left.iter().map(describe).collect();
+    let stuck: Vec<&str> = left.iter().take(SHOWN).map(|claim| claim.words.as_str()).collect();
+    let more = left.len().saturating_sub(SHOWN);
+    let more = if more == 0 { String::new() } else { format!("; and {more} more") };
     let message = format!(
-        "{} of {} node claims were still there after {}: {}",
+        "{} of {} node claims were still there after {}: {}{more}",
         left.len(),
         names.len(),
         duration::go(limit),
         stuck.join("; ")
     );
     run.fail("nodes", &message);
-    let pools = cluster.list::<Value>("list node pools", POOLS, &[]).await.map(|it| it.items.len());
+    let pools = cluster.list_by("list node pools", POOLS, &[], |_| Ok(())).await.map(|it| it.items.len());
     let hint = match pools {
         Ok(pools @ 1..) => format!(
             "; {pools} NodePools go on making nodes for pods that wait: set their limits to 0, or delete them"

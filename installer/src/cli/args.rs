@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use super::output::Format;
+use super::progress::Format;
 use super::variables;
 use crate::phases::Phase;
 

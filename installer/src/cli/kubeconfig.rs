@@ -64,26 +64,14 @@ impl KubeconfigFile {
         Ok(Connection { client, kubeconfig: Some(self.path.clone()), context, server, identity })
     }
 
-    /// Whatever in the file could be used to get in must not get out.
+    /// Whatever in the file, or in the files that it names, could be used to get in must not get out.
     fn hide_secrets(&self, file: &Kubeconfig) {
-        if let Ok(users) = std::fs::read_to_string(&self.path) {
-            for line in users.lines() {
-                let line = line.trim().trim_start_matches("- ");
-                if let Some((name, value)) = line.split_once(':')
-                    && ["token", "password", "client-key-data"].contains(&name.trim())
-                {
-                    self.redactor.hide(value.trim().trim_matches(['"', '\'']));
-                }
-            }
-        }
-        for user in &file.auth_infos {
-            let variables = user.auth_info.as_ref().and_then(|it| it.exec.as_ref());
-            for variable in variables.and_then(|it| it.env.as_ref()).into_iter().flatten() {
-                if let (Some(name), Some(value)) = (variable.get("name"), variable.get("value"))
-                    && crate::redact::names_a_secret(name)
-                {
-                    self.redactor.hide(value);
-                }
+        let text = std::fs::read_to_string(&self.path).unwrap_or_default();
+        let whole: serde_json::Value = serde_saphyr::from_str(&text).unwrap_or_default();
+        self.redactor.hide_named(&whole["users"]);
+        for user in file.auth_infos.iter().filter_map(|user| user.auth_info.as_ref()) {
+            for path in user.token_file.iter().chain(&user.client_key) {
+                self.redactor.hide(&std::fs::read_to_string(path).unwrap_or_default());
             }
         }
     }

@@ -4,31 +4,37 @@
 //! something of its own between the installer and the world and leaves all the rest as it is.
 
 mod args;
+mod ending;
 mod kubeconfig;
-mod metrics;
 mod output;
+mod progress;
 mod settings;
 mod variables;
+mod wrap;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
+use schemars::generate::SchemaSettings;
 
 use self::args::{CleanupArgs, Command, Document, InstallArgs, Parsed, StatusArgs, TargetArgs};
 use self::kubeconfig::KubeconfigFile;
-use self::output::Stderr;
+use self::progress::Stderr;
 use crate::config::Config;
 use crate::context::Context;
 use crate::install::{self, Scope};
-use crate::log::Log;
+use crate::log::{Event, Level, Log};
 use crate::redact::{Redactor, names_a_secret};
 use crate::result::{Outcome, RunResult};
 use crate::seams::{ProcessRunner, TokioClock};
+use crate::settings::Settings;
 use crate::stop::{Stop, StopReason};
-use crate::{cleanup, follow, preflight};
+use crate::{cleanup, follow, metrics, preflight};
 
 pub use variables::VARIABLES;
 
@@ -88,7 +94,7 @@ async fn edge(argv: Vec<OsString>, environment: &BTreeMap<String, String>, hooks
             anstream::eprintln!("{message}");
             let context = bare_context(redactor.clone());
             let hint = "see eks-installer --help";
-            return finish(install::usage(&context, &first_paragraph(&message), hint), &redactor, None);
+            return write(&install::usage(&context, &first_paragraph(&message), hint), &redactor);
         }
     };
     let job = match cli.command {
@@ -140,7 +146,7 @@ impl Job {
 
 async fn perform(
     job: Job,
-    log: output::Format,
+    format: progress::Format,
     environment: &BTreeMap<String, String>,
     redactor: Redactor,
     hooks: Hooks,
@@ -148,11 +154,18 @@ async fn perform(
     let target = job.target();
     let metrics = job.install().and_then(|args| args.metrics_file.clone());
     let wrong = |message: &str| {
-        anstream::eprintln!("error: {message}");
         let context = bare_context(redactor.clone());
         let hint = "see eks-installer --help for every variable and its unit, and eks-installer schema \
                     config for the configuration file";
-        finish(install::usage(&context, message, hint), &redactor, None)
+        let outcome = install::usage(&context, message, hint);
+        match format {
+            progress::Format::Human => anstream::eprintln!("error: {message}\nhint: {hint}"),
+            progress::Format::Json => {
+                let message = redactor.text(message);
+                Stderr::new(format).event(&Event::new(Duration::ZERO, Level::Error, "usage", message));
+            }
+        }
+        write(&outcome, &redactor)
     };
     let settings = match settings::read(job.install(), target, environment) {
         Ok(settings) => settings,
@@ -163,16 +176,22 @@ async fn perform(
         Err(message) => return wrong(&message),
     };
     settings.hide_secrets(&redactor);
+    for path in settings.values_files() {
+        // One that cannot be read is Helm's to complain about.
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        redactor.hide_named(&serde_saphyr::from_str(&text).unwrap_or_default());
+    }
     let kubeconfig = match KubeconfigFile::find(target, environment) {
         Ok(kubeconfig) => kubeconfig.redacting(redactor.clone()),
         Err(message) => return wrong(&message),
     };
     let stop = Stop::default();
+    let stderr = Arc::new(Stderr::new(format));
     let context = (hooks.wrap)(Context {
         cluster: Arc::new(kubeconfig),
         tools: Arc::new(ProcessRunner::default()),
         clock: Arc::new(TokioClock::new(Timestamp::now())),
-        log: Arc::new(Stderr::new(log)) as Arc<dyn Log>,
+        log: stderr.clone(),
         stop: stop.clone(),
         redactor: redactor.clone(),
     });
@@ -184,7 +203,15 @@ async fn perform(
         Job::Preflight(_) => preflight::run(&context, &settings).await,
         Job::Cleanup(_) => cleanup::run(&context, &settings, scope).await,
     };
-    finish((hooks.edit)(outcome), &redactor, metrics.as_deref())
+    let outcome = (hooks.edit)(outcome);
+    if let Some(path) = metrics {
+        write_metrics(&path, &outcome, &settings, &context);
+    }
+    context.log.waiting(None);
+    if stderr.human() {
+        stderr.text(&ending::words(&outcome, &redactor, progress::columns()));
+    }
+    write(&outcome, &redactor)
 }
 
 fn bare_context(redactor: Redactor) -> Context {
@@ -198,13 +225,22 @@ fn bare_context(redactor: Redactor) -> Context {
     }
 }
 
-/// Writes the result, and the metrics if they are wanted.
-fn finish(outcome: Outcome, redactor: &Redactor, metrics: Option<&str>) -> u8 {
-    if let Some(path) = metrics
-        && let Err(error) = metrics::write(path, &outcome.result)
-    {
-        anstream::eprintln!("warning: failed to write metrics to {path}: {error}");
+/// Writes the metrics. That they cannot be written is said, and takes nothing from the result.
+fn write_metrics(path: &str, outcome: &Outcome, settings: &Settings, context: &Context) {
+    let last = metrics::Last {
+        result: &outcome.result,
+        exit: outcome.exit,
+        cluster: settings.cluster.name.as_deref().unwrap_or_default(),
+        at: context.clock.now(),
+    };
+    if let Err(error) = metrics::write(Path::new(path), &last) {
+        let message = context.redactor.text(&format!("failed to write metrics to {path}: {error}"));
+        context.log.event(&Event::new(context.clock.elapsed(), Level::Warn, "metrics", message));
     }
+}
+
+/// Writes the result.
+fn write(outcome: &Outcome, redactor: &Redactor) -> u8 {
     match output::result(&outcome.result, redactor) {
         Ok(()) => outcome.exit,
         Err(error) => {
@@ -217,7 +253,11 @@ fn finish(outcome: Outcome, redactor: &Redactor, metrics: Option<&str>) -> u8 {
 /// The JSON Schema of a document.
 fn schema(of: Document) -> String {
     let schema = match of {
-        Document::Result => schemars::schema_for!(RunResult),
+        // As it is written: what could not be read is there all the same, and null.
+        Document::Result => SchemaSettings::draft2020_12()
+            .for_serialize()
+            .into_generator()
+            .into_root_schema_for::<RunResult>(),
         Document::Config => schemars::schema_for!(Config),
     };
     serde_json::to_string_pretty(&schema).unwrap_or_default()

@@ -112,6 +112,33 @@ impl<'a> Cluster<'a> {
         what: &str,
         path: &str,
         query: Query<'_>,
+        take: impl FnMut(Value) -> Result<T, ReadError>,
+    ) -> Result<Listed<T>, ReadError> {
+        self.pages(what, path, query, PAGE, false, take).await
+    }
+
+    /// Reads no more than the first objects of a list, `count` of them, and keeps of each what `take` makes
+    /// of it.
+    ///
+    /// # Errors
+    /// As [`Cluster::list`].
+    pub async fn first<T>(
+        &self,
+        what: &str,
+        path: &str,
+        count: &str,
+        mut take: impl FnMut(&Value) -> T,
+    ) -> Result<Vec<T>, ReadError> {
+        Ok(self.pages(what, path, &[], count, true, |object| Ok(take(&object))).await?.items)
+    }
+
+    async fn pages<T>(
+        &self,
+        what: &str,
+        path: &str,
+        query: Query<'_>,
+        limit: &str,
+        first_only: bool,
         mut take: impl FnMut(Value) -> Result<T, ReadError>,
     ) -> Result<Listed<T>, ReadError> {
         let mut list = Listed { items: Vec::new(), resource_version: String::new() };
@@ -119,7 +146,7 @@ impl<'a> Cluster<'a> {
         let mut beginnings = 1;
         loop {
             let mut query = query.to_vec();
-            query.push(("limit", PAGE));
+            query.push(("limit", limit));
             if !next.is_empty() {
                 query.push(("continue", &next));
             }
@@ -146,7 +173,7 @@ impl<'a> Cluster<'a> {
             }
             list.resource_version = page.resource_version;
             next = page.next;
-            if next.is_empty() {
+            if next.is_empty() || first_only {
                 return Ok(list);
             }
         }
@@ -158,7 +185,8 @@ impl<'a> Cluster<'a> {
     /// As [`Cluster::get`].
     pub async fn text(&self, what: &str, path: &str, query: Query<'_>) -> Result<String, ReadError> {
         let body = self.run.retrying(what, || self.request(what, path, query, "text/plain, */*")).await?;
-        Ok(String::from_utf8_lossy(&body).into_owned())
+        // Before anybody cuts it into lines.
+        Ok(self.run.ctx.redactor.text(&String::from_utf8_lossy(&body)))
     }
 
     /// One request and its whole body.
@@ -210,7 +238,8 @@ impl<'a> Cluster<'a> {
             .and_then(|value| value.trim().parse().ok())
             .map(Duration::from_secs);
         let body = response.into_body().collect_bytes().await.unwrap_or_default();
-        Err(ReadError::status(what, status, &said(status, &body), retry_after))
+        let said = said(status, &self.run.ctx.redactor.text(&String::from_utf8_lossy(&body)));
+        Err(ReadError::status(what, status, &said, retry_after))
     }
 
     /// A future under a time limit and the run's stop.
@@ -220,6 +249,7 @@ impl<'a> Cluster<'a> {
         limit: Duration,
         work: impl Future<Output = Result<T, ReadError>>,
     ) -> Result<T, ReadError> {
+        let _waiting = self.run.waiting(what);
         tokio::select! {
             biased;
             reason = self.run.ctx.stop.wait() => Err(ReadError::Stopped(reason)),
@@ -242,11 +272,11 @@ const PAGE: &str = "500";
 const BEGINNINGS: u32 = 3;
 
 /// What an unsuccessful answer says: the `Status` object's message, or the text.
-fn said(status: StatusCode, body: &[u8]) -> String {
-    let message = serde_json::from_slice::<Value>(body)
+fn said(status: StatusCode, body: &str) -> String {
+    let message = serde_json::from_str::<Value>(body)
         .ok()
         .and_then(|status| status["message"].as_str().map(str::to_owned))
-        .unwrap_or_else(|| String::from_utf8_lossy(body).trim().chars().take(300).collect());
+        .unwrap_or_else(|| body.trim().chars().take(300).collect());
     if message.is_empty() {
         status.canonical_reason().unwrap_or("no reason given").to_owned()
     } else {

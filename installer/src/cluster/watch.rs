@@ -80,6 +80,7 @@ impl Cluster<'_> {
                 return Ok(seen);
             }
             let opened = clock.elapsed();
+            let _waiting = self.run.waiting(what);
             let from = seen.resource_version.clone();
             let watching = self.follow(what, path, query, &from, |event| {
                 seen.apply(what, event)?;

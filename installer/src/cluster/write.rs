@@ -19,7 +19,7 @@ impl Cluster<'_> {
         if status.is_success() || status == StatusCode::CONFLICT {
             return Ok(());
         }
-        Err(ReadError::status(what, status, &said(status, &body), None))
+        Err(ReadError::status(what, status, &self.said(status, &body), None))
     }
 
     /// Deletes an object, once. That it is gone already is as good.
@@ -32,7 +32,7 @@ impl Cluster<'_> {
         if status.is_success() || status == StatusCode::NOT_FOUND {
             return Ok(());
         }
-        Err(ReadError::status(what, status, &said(status, &body), None))
+        Err(ReadError::status(what, status, &self.said(status, &body), None))
     }
 
     /// Poses a question by POST, such as an access review: nothing is kept of it, so it may be repeated.
@@ -46,9 +46,14 @@ impl Cluster<'_> {
                 if status.is_success() {
                     return super::parse(what, &body);
                 }
-                Err(ReadError::status(what, status, &said(status, &body), None))
+                Err(ReadError::status(what, status, &self.said(status, &body), None))
             })
             .await
+    }
+
+    /// What an unsuccessful answer says, without secrets.
+    fn said(&self, status: StatusCode, body: &[u8]) -> String {
+        said(status, &self.run.ctx.redactor.text(&String::from_utf8_lossy(body)))
     }
 
     /// The last net: a dry run plans its writes, and one that is not planned is not made either.

@@ -161,7 +161,6 @@ pub struct Phase3 {
     /// The release and its controller.
     pub karpenter: Karpenter,
     /// What is not as it should be and does not stop the run.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
 }
 

@@ -31,7 +31,6 @@ pub struct Phase2 {
     /// The Pod Identity association.
     pub association: Association,
     /// What is not as it should be and does not stop the run.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
 }
 

@@ -11,7 +11,7 @@ mod readiness;
 use std::time::Duration;
 
 use readiness::definitions_lacking;
-pub(crate) use readiness::{ControllerState, LABEL, numbers, ready_for};
+pub(crate) use readiness::{ControllerState, LABEL, numbers, ready_for, ready_since};
 
 use super::force::pass;
 use crate::cluster::Cluster;

@@ -9,7 +9,7 @@ use super::Compute;
 use crate::result::Warning;
 
 /// As many objects of a kind as are looked at: the first show what is wrong with all.
-const LIMIT: (&str, &str) = ("limit", "100");
+const LIMIT: &str = "100";
 /// As many lines of each replica's log.
 const LINES: (&str, &str) = ("tailLines", "50");
 
@@ -109,8 +109,9 @@ impl Compute<'_, '_> {
             ("EC2NodeClass", "/apis/karpenter.k8s.aws/v1/ec2nodeclasses"),
             ("NodeClaim", "/apis/karpenter.sh/v1/nodeclaims"),
         ] {
-            match self.cluster.list::<Value>(&format!("list {kind}s"), path, &[LIMIT]).await {
-                Ok(listed) => lines.extend(listed.items.iter().flat_map(|it| complaints(kind, it))),
+            let what = format!("list {kind}s");
+            match self.cluster.first(&what, path, LIMIT, |object| complaints(kind, object)).await {
+                Ok(found) => lines.extend(found.into_iter().flatten()),
                 Err(error) => self.run.warn("provisioning", format!("{kind}s are not looked at: {error}")),
             }
         }

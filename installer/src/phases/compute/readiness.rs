@@ -212,7 +212,7 @@ impl Compute<'_, '_> {
             }
             let pods = self.pods().await?;
             let span = self.run.settings.limits.stable_span;
-            let lacking = span.saturating_sub(ready_for(&pods, self.run.now()));
+            let lacking = span.saturating_sub(ready_for(pods.iter().filter_map(ready_since), self.run.now()));
             if lacking.is_zero() || limit.is_zero() {
                 self.report(&pods).await;
                 return Ok(ControllerState::Ready);
@@ -371,21 +371,23 @@ fn chart_version(deployment: &Deployment) -> Option<String> {
 /// What the API cuts off its times: they are whole seconds.
 const CUT_OFF: Duration = Duration::from_secs(1);
 
-/// How long every pod has been Ready, at the least. Pods that are going away do not count; none at all is
-/// no time.
-pub(crate) fn ready_for(pods: &[Pod], now: Timestamp) -> Duration {
-    let living = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
-    living
-        .filter_map(|pod| pod.status.as_ref()?.conditions.as_ref())
-        .filter_map(|conditions| {
-            let ready = conditions.iter().find(|it| it.type_ == "Ready" && it.status == "True")?;
-            Some(ready.last_transition_time.as_ref().map_or(now, |time| time.0))
-        })
-        .max()
-        .map_or(Duration::ZERO, |since| {
-            let lasted = now.duration_since(since).max(SignedDuration::ZERO);
-            Duration::try_from(lasted).unwrap_or(Duration::ZERO).saturating_sub(CUT_OFF)
-        })
+/// Since when a pod is Ready; `None` of one that is not, or that is going away.
+pub(crate) fn ready_since(pod: &Pod) -> Option<Timestamp> {
+    if pod.metadata.deletion_timestamp.is_some() {
+        return None;
+    }
+    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
+    let ready = conditions.iter().find(|it| it.type_ == "Ready" && it.status == "True")?;
+    // One that does not say since when has been so for no time.
+    Some(ready.last_transition_time.as_ref().map_or(Timestamp::MAX, |time| time.0))
+}
+
+/// How long all pods that are Ready since these times have been so, at the least; none at all is no time.
+pub(crate) fn ready_for(since: impl IntoIterator<Item = Timestamp>, now: Timestamp) -> Duration {
+    since.into_iter().max().map_or(Duration::ZERO, |since| {
+        let lasted = now.duration_since(since).max(SignedDuration::ZERO);
+        Duration::try_from(lasted).unwrap_or(Duration::ZERO).saturating_sub(CUT_OFF)
+    })
 }
 
 #[cfg(test)]
@@ -401,9 +403,14 @@ mod tests {
             .unwrap_or_default()
         };
         let now: Timestamp = "2026-01-02T03:04:05.9Z".parse().unwrap_or_default();
-        assert_eq!(ready_for(&[pod("2026-01-02T03:04:05Z")], now), Duration::ZERO);
-        assert_eq!(ready_for(&[pod("2026-01-02T03:04:03Z")], now), Duration::from_millis(1900));
-        assert_eq!(ready_for(&[], now), Duration::ZERO);
+        let lasted = |pods: &[Pod]| ready_for(pods.iter().filter_map(ready_since), now);
+        assert_eq!(lasted(&[pod("2026-01-02T03:04:05Z")]), Duration::ZERO);
+        assert_eq!(lasted(&[pod("2026-01-02T03:04:03Z")]), Duration::from_millis(1900));
+        assert_eq!(
+            lasted(&[pod("2026-01-02T03:04:01Z"), pod("2026-01-02T03:04:03Z")]),
+            Duration::from_millis(1900)
+        );
+        assert_eq!(lasted(&[]), Duration::ZERO);
     }
 
     fn controller(generation: i64, observed: i64, counts: [u32; 4]) -> Controller {

@@ -8,10 +8,11 @@ use serde_json::Value;
 use super::workloads::{self, Kind, Owned, State};
 use crate::cluster::{Cluster, ReadError};
 use crate::context::Run;
-use crate::diagnosis::{Diagnosis, Subject};
+use crate::diagnosis::{Diagnosis, Subject, unready};
 use crate::duration;
 use crate::helm::{Chart, Helm};
-use crate::phases::{Phase, compute::ready_for};
+use crate::phases::Phase;
+use crate::phases::compute::{ready_for, ready_since};
 use crate::platform::{Nodes, PlatformHealth};
 use crate::release::{Change, Codes, Gate, Work};
 use crate::result::{Blocker, Code, CoreRelease, WorkloadReport};
@@ -227,16 +228,22 @@ impl<'a, 'r> Stack<'a, 'r> {
         let lasting =
             |one: &&Owned| matches!(one.kind, Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet);
         for one in owned.iter().filter(lasting).filter(|one| !one.none_wanted) {
-            let (_, pods) = self.pods(one).await?;
-            lacking = lacking.max(span.saturating_sub(ready_for(&pods, self.run.now())));
-            lives.extend(pods.iter().map(life));
+            let (_, pods) = self.pods(one, |pod| Some((ready_since(&pod), life(&pod)))).await?;
+            let since = pods.iter().filter_map(|(since, _)| *since);
+            lacking = lacking.max(span.saturating_sub(ready_for(since, self.run.now())));
+            lives.extend(pods.into_iter().map(|(_, life)| life));
         }
         lives.sort();
         Ok((lacking, lives))
     }
 
-    /// The pods of a workload, and the selector that finds them.
-    async fn pods(&self, owned: &Owned) -> Result<(String, Vec<Pod>), ReadError> {
+    /// What `keep` makes of each pod of a workload, and the selector that finds them: a DaemonSet has as many
+    /// pods as there are nodes.
+    async fn pods<T>(
+        &self,
+        owned: &Owned,
+        keep: impl Fn(Pod) -> Option<T>,
+    ) -> Result<(String, Vec<T>), ReadError> {
         let (path, _) = owned.place();
         let what = format!("read {}", owned.described());
         let object = self.cluster.get::<Value>(&what, &format!("{path}/{}", owned.name)).await?;
@@ -252,8 +259,15 @@ impl<'a, 'r> Stack<'a, 'r> {
         }
         let path = format!("/api/v1/namespaces/{}/pods", owned.namespace);
         let query = [("labelSelector", selector.as_str())];
-        let listed = self.cluster.list::<Pod>("list the workload's pods", &path, &query).await?;
-        Ok((selector, listed.items))
+        let what = "list the workload's pods";
+        let mut kept = Vec::new();
+        let take = |object: Value| {
+            let pod = serde_json::from_value(object).map_err(|error| ReadError::garbage(what, &error))?;
+            kept.extend(keep(pod));
+            Ok(())
+        };
+        self.cluster.list_by(what, &path, &query, take).await?;
+        Ok((selector, kept))
     }
 
     fn report(&mut self, judged: &[Judged]) {
@@ -285,7 +299,7 @@ impl<'a, 'r> Stack<'a, 'r> {
             diagnosis.heed(&format!("{} {}", owned.word, state.words()), subject);
             let found = match owned.kind {
                 Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet | Kind::Job => {
-                    self.pods(owned).await.map(|(selector, pods)| Some((selector, pods)))
+                    self.pods(owned, |pod| unready(&pod).then_some(pod)).await.map(Some)
                 }
                 Kind::Claim => {
                     own_words.extend(self.events_of(owned).await);
