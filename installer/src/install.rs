@@ -199,7 +199,7 @@ fn close(run: &Run<'_>, mut report: Report) -> Outcome {
     let verdict = derive(&report.blockers, report.remaining);
     let (retries, telemetry) = run.close();
     let forced = if report.forced.is_some() { " (forced)" } else { "" };
-    let ended = format!("{:?}{forced}, exit {}", verdict.status, verdict.exit);
+    let ended = format!("{}{forced}, exit code {}", verdict.status.name(), verdict.exit);
     if verdict.ok {
         run.step("end", ended)
     } else {

@@ -78,7 +78,9 @@ pub(super) fn columns() -> Option<usize> {
     if !std::io::stderr().is_terminal() {
         return None;
     }
-    terminal_size::terminal_size_of(std::io::stderr()).map(|(width, _)| usize::from(width.0))
+    // A terminal that does not say is as wide as they used to be.
+    let size = terminal_size::terminal_size_of(std::io::stderr());
+    Some(size.map_or(80, |(width, _)| usize::from(width.0)))
 }
 
 impl Spinner {
@@ -98,7 +100,7 @@ impl Spinner {
         self.turn = (self.turn + 1) % TURNS.len();
         let line = format!("{} {:>8} {what}", TURNS[self.turn], seconds(waited));
         // One that breaks could not be taken away again.
-        let width = columns().unwrap_or(80).saturating_sub(1);
+        let width = columns().unwrap_or_default().saturating_sub(1);
         let line: String = line.chars().take(width).collect();
         let mut stderr = std::io::stderr();
         self.drawn = write!(stderr, "\r\x1b[K{line}").and_then(|()| stderr.flush()).is_ok();

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::text::{Family, Kind, Sample};
 use crate::phases::Phase;
-use crate::result::{RunResult, Status};
+use crate::result::RunResult;
 
 /// The run that has just ended.
 #[derive(Clone, Copy, Debug)]
@@ -88,12 +88,6 @@ fn gauges(last: &Last<'_>) -> Vec<Family> {
 
 fn counters(last: &Last<'_>) -> Vec<Family> {
     let RunResult { telemetry, retries, status, .. } = last.result;
-    let status = match status {
-        Status::Completed => "completed",
-        Status::CompletedPhase => "completed_phase",
-        Status::BlockedPhase => "blocked_phase",
-        Status::Error => "error",
-    };
     let of = |labels: &[(&str, &str)], value| sample(last, labels, value);
     let failed = telemetry.repair_attempts.saturating_sub(telemetry.repair_successes);
     let retried = retries.iter().map(|retry| of(&[("target", retry.target.name())], 1.0));
@@ -102,7 +96,12 @@ fn counters(last: &Last<'_>) -> Vec<Family> {
     let verdicts =
         telemetry.gates.iter().map(|(gate, verdict)| of(&[("gate", gate), ("verdict", verdict)], 1.0));
     vec![
-        counter("eks_installer_runs", None, "Runs, by how they ended.", vec![of(&[("status", status)], 1.0)]),
+        counter(
+            "eks_installer_runs",
+            None,
+            "Runs, by how they ended.",
+            vec![of(&[("status", status.name())], 1.0)],
+        ),
         counter(
             "eks_installer_repairs",
             None,

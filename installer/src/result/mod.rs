@@ -80,6 +80,19 @@ pub enum Status {
     Error,
 }
 
+impl Status {
+    /// The name in the result and in metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::CompletedPhase => "completed_phase",
+            Self::BlockedPhase => "blocked_phase",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Next {
