@@ -24,6 +24,12 @@ impl Span {
     pub const fn secs(secs: u64) -> Self {
         Self(Duration::from_secs(secs))
     }
+
+    /// So many times as long.
+    #[must_use]
+    pub fn times(self, factor: u32) -> Self {
+        Self(self.0.saturating_mul(factor))
+    }
 }
 
 impl std::str::FromStr for Span {

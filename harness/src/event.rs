@@ -5,6 +5,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::parity::Parity;
 use crate::verdict::Verdict;
 
 /// Something that happened.
@@ -26,7 +27,7 @@ pub enum Event {
         /// Names of the scenarios, in the order of every report.
         scenarios: Vec<String>,
     },
-    /// A scenario began.
+    /// A scenario began. On several backends it does so on each, and its name has the backend's after an `@`.
     ScenarioStarted {
         /// Its name.
         scenario: String,
@@ -36,6 +37,8 @@ pub enum Event {
         file: String,
         /// What the situation is.
         summary: String,
+        /// Name of the backend.
+        backend: String,
     },
     /// A cluster is there and its faults are in.
     ClusterReady {
@@ -79,6 +82,8 @@ pub enum Event {
         control: Option<String>,
         /// Folder with everything that was recorded, if it was kept.
         kept: Option<String>,
+        /// How it compares with the first backend, if there are several.
+        parity: Option<Parity>,
         /// What could not be cleaned up.
         left: Vec<String>,
         /// The command that runs it again.

@@ -13,6 +13,7 @@ pub mod fault;
 pub mod ledger;
 mod names;
 pub mod observe;
+pub mod parity;
 pub mod report;
 pub mod run;
 pub mod scenario;

@@ -10,6 +10,8 @@ pub enum Verdict {
     Passed,
     /// An expectation did not hold, or the control agreed.
     Failed,
+    /// Every expectation held, and what happened is not what happened on the other backend.
+    Differs,
     /// The backend cannot carry one of its faults.
     Unsupported,
     /// The harness or its cluster failed; nothing is said of the installer.
@@ -25,6 +27,7 @@ impl Verdict {
         match self {
             Self::Passed => "passed",
             Self::Failed => "failed",
+            Self::Differs => "differs",
             Self::Unsupported => "unsupported",
             Self::Errored => "errored",
             Self::Interrupted => "interrupted",
@@ -43,7 +46,7 @@ pub enum ExitCode {
     NothingSelected = 4,
     /// A prerequisite is missing.
     Prerequisite = 96,
-    /// An expectation failed.
+    /// An expectation failed, or two backends differ.
     Failed = 100,
     /// A cluster could not be provisioned, or the harness itself failed.
     Infrastructure = 105,
@@ -71,7 +74,7 @@ impl ExitCode {
             Self::Cleanup
         } else if any(Verdict::Interrupted) {
             Self::Interrupted
-        } else if any(Verdict::Failed) {
+        } else if any(Verdict::Failed) || any(Verdict::Differs) {
             Self::Failed
         } else if any(Verdict::Errored) {
             Self::Infrastructure
@@ -90,13 +93,14 @@ mod tests {
 
     #[test]
     fn a_failed_infrastructure_never_looks_like_a_failed_installer() {
-        use Verdict::{Errored, Failed, Interrupted, Passed, Unsupported};
+        use Verdict::{Differs, Errored, Failed, Interrupted, Passed, Unsupported};
         for (verdicts, cleanup, code) in [
             (&[Passed, Unsupported][..], false, 0),
             (&[], false, 4),
             (&[Unsupported], false, 4),
             (&[Passed, Errored], false, 105),
             (&[Failed, Errored], false, 100),
+            (&[Passed, Differs], false, 100),
             (&[Failed], true, 106),
             (&[Failed, Interrupted], false, 130),
             (&[Failed, Interrupted], true, 106),

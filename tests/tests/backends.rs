@@ -143,7 +143,7 @@ async fn run(sandbox: &Sandbox, backend: Lame, names: &[&str]) -> (Outcome, Stri
         .with(Junit::new(file(&junit), "junit"));
     let suite = Suite {
         scenarios: scenarios(sandbox, names).scenarios,
-        backend: Box::new(backend),
+        backends: vec![Box::new(backend)],
         installer,
         tools: ToolChoice { interposer: PathBuf::from("/bin/false"), real: BTreeMap::new() },
         seed: 0,

@@ -10,7 +10,7 @@ Exit codes:
   2    usage: the command line or a scenario file is wrong
   4    nothing selected, or nothing that the backend can carry
   96   a prerequisite is missing
-  100  an expectation failed
+  100  an expectation failed, or two backends differ
   105  a cluster could not be provisioned
   106  something could not be cleaned up
   130  interrupted; everything was cleaned up
@@ -52,6 +52,7 @@ Examples:
 Examples:
   cargo xtask matrix
   cargo xtask matrix --tag platform-gate --jobs 8
+  cargo xtask matrix --backend sim,control-plane     on both, and compared
   cargo xtask matrix --out report --installer './install.sh {args}'")]
     Matrix(RunArgs),
     /// List the catalogue.
@@ -131,8 +132,8 @@ pub(crate) struct RunArgs {
     /// Only scenarios that run this phase.
     #[arg(long, value_name = "PHASE")]
     pub(crate) phase: Option<String>,
-    /// Where clusters come from.
-    #[arg(long, value_name = "NAME", default_value = "sim")]
+    /// Where clusters come from; with several, as in sim,control-plane, each scenario is run on each and compared.
+    #[arg(long, value_name = "NAME[,NAME]", default_value = "sim")]
     pub(crate) backend: String,
     /// Command line of the installer under test; `{args}` stands for `install --phase …`, `{phase}` for the
     /// phase, and nothing is appended. The built-in installer when not given.

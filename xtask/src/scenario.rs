@@ -82,7 +82,7 @@ fn phases(found: &Found) -> impl Iterator<Item = &str> {
 
 fn execute(names: &[String], args: &RunArgs) -> Result<ExitCode, Failure> {
     let scenarios = select(names, args)?;
-    let backend = backend(&args.backend)?;
+    let backends = backends(&args.backend)?;
     let packages: &[&str] =
         if args.installer.is_some() { &["interpose"] } else { &["interpose", "eks-installer"] };
     let built = build::executables(packages)?;
@@ -93,7 +93,7 @@ fn execute(names: &[String], args: &RunArgs) -> Result<ExitCode, Failure> {
     let stop = Stop::default();
     let suite = Suite {
         scenarios,
-        backend,
+        backends,
         installer,
         tools: ToolChoice {
             interposer: build::executable(&built, "interpose")?.to_owned(),
@@ -128,6 +128,19 @@ pub(crate) fn built_in(built: &build::Executables) -> Result<Installer, Failure>
         Failure::new(ExitCode::Infrastructure, what).hint("cargo xtask schema")
     })?;
     Ok(installer.publishing(schema))
+}
+
+/// The backends of these names, divided by commas.
+fn backends(names: &str) -> Result<Vec<Box<dyn backend::Backend>>, Failure> {
+    let mut found: Vec<Box<dyn backend::Backend>> = Vec::new();
+    for name in names.split(',').map(str::trim) {
+        if found.iter().any(|it| it.name() == name) {
+            return Err(Failure::new(ExitCode::Usage, format!("backend {name} is named twice"))
+                .hint("--backend sim,control-plane"));
+        }
+        found.push(backend(name)?);
+    }
+    Ok(found)
 }
 
 /// The backend of this name.

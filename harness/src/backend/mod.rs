@@ -112,6 +112,12 @@ pub trait Backend: Send + Sync {
         None
     }
 
+    /// How many times as long as in the embedded cluster things take. What a scenario says of time is for that one,
+    /// and is multiplied by it, so that it means the same.
+    fn pace(&self) -> u32 {
+        1
+    }
+
     /// How long things may take on it, where a scenario does not say.
     fn timeouts(&self) -> Timeouts;
 

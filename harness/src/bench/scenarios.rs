@@ -35,7 +35,7 @@ impl Trials {
         let selected = self.catalogue.select(&names, &[]);
         Ok(Suite {
             scenarios: selected.map_err(|error| BenchError::new("select scenarios", error))?,
-            backend: Box::new(Sim::default()),
+            backends: vec![Box::new(Sim::default())],
             installer: self.installer.clone(),
             tools: self.tools.clone(),
             seed: 0,

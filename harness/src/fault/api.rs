@@ -135,7 +135,7 @@ async fn newest(cluster: &dyn Cluster) -> Result<String, ClusterError> {
 }
 
 impl Api {
-    async fn rule(&self, cluster: &dyn Cluster) -> Result<Rule, ClusterError> {
+    async fn rule(&self, cluster: &dyn Cluster, pace: u32) -> Result<Rule, ClusterError> {
         let action = match &self.action {
             Break::Respond(respond) => {
                 let (reason, message) = usual(respond.status);
@@ -148,11 +148,11 @@ impl Api {
             }
             Break::Reset => Action::Reset,
             Break::Hang => Action::Hang,
-            Break::Slow(span) => Action::Delay(span.0),
+            Break::Slow(span) => Action::Delay(span.times(pace).0),
             Break::Truncate => Action::Truncate,
             Break::StaleList => Action::StaleList { revision: newest(cluster).await? },
             Break::DropWatch(dropped) => Action::DropWatch { events: dropped.events },
-            Break::LateWatch(late) => Action::LateWatch(late.0),
+            Break::LateWatch(late) => Action::LateWatch(late.times(pace).0),
             Break::Expire => Action::Expire,
         };
         Ok(Rule {
@@ -183,7 +183,7 @@ impl Fault for Api {
         Box::pin(async move {
             let tap =
                 ground.cluster.tap().ok_or_else(|| ClusterError::new("break requests: there is no tap"))?;
-            self.rule = Some(tap.add(self.rule(ground.cluster).await?));
+            self.rule = Some(tap.add(self.rule(ground.cluster, ground.pace).await?));
             Ok(())
         })
     }

@@ -38,7 +38,7 @@ macro_rules! by_image {
 
             fn inject<'f>(&'f mut self, ground: Ground<'f>) -> Done<'f> {
                 Box::pin(async move {
-                    behave(ground.cluster, self.image.as_deref(), Some(self.behaviour()))?;
+                    behave(ground.cluster, self.image.as_deref(), Some(self.behaviour(ground.pace)))?;
                     ground.cluster.settled().await;
                     Ok(())
                 })
@@ -66,7 +66,7 @@ pub struct CannotBePulled {
 }
 
 impl CannotBePulled {
-    fn behaviour(&self) -> Behaviour {
+    fn behaviour(&self, _pace: u32) -> Behaviour {
         let refused = "failed to pull and unpack image: failed to resolve reference: unexpected status from HEAD \
                        request: 403 Forbidden";
         Behaviour::CannotPull { error: self.error.clone().unwrap_or_else(|| refused.to_owned()) }
@@ -90,7 +90,7 @@ pub struct CrashLoop {
 }
 
 impl CrashLoop {
-    fn behaviour(&self) -> Behaviour {
+    fn behaviour(&self, _pace: u32) -> Behaviour {
         Behaviour::CrashLoop {
             log: self.log.clone(),
             exit_code: self.exit_code.unwrap_or(1),
@@ -112,7 +112,7 @@ pub struct NeverReady {
 }
 
 impl NeverReady {
-    fn behaviour(&self) -> Behaviour {
+    fn behaviour(&self, _pace: u32) -> Behaviour {
         let usual = "HTTP probe failed with statuscode: 503";
         Behaviour::NeverReady { probe: self.probe.clone().unwrap_or_else(|| usual.to_owned()) }
     }
@@ -131,8 +131,8 @@ pub struct SlowStart {
 }
 
 impl SlowStart {
-    fn behaviour(&self) -> Behaviour {
-        Behaviour::ReadyAfter(self.after.0)
+    fn behaviour(&self, pace: u32) -> Behaviour {
+        Behaviour::ReadyAfter(self.after.times(pace).0)
     }
 }
 
@@ -151,7 +151,7 @@ pub struct NeedsDefinition {
 }
 
 impl NeedsDefinition {
-    fn behaviour(&self) -> Behaviour {
+    fn behaviour(&self, _pace: u32) -> Behaviour {
         let otherwise =
             Behaviour::CrashLoop { log: self.log.clone(), exit_code: 2, after: Duration::from_millis(100) };
         Behaviour::Needs {

@@ -39,6 +39,8 @@ pub struct Ground<'g> {
     pub tools: &'g mut Tools,
     /// The installer's kubeconfig; there is none yet where the cluster is to be created.
     pub kubeconfig: &'g Path,
+    /// See [`Backend::pace`](crate::backend::Backend::pace).
+    pub pace: u32,
 }
 
 /// The outcome of injecting or healing.

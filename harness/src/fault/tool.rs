@@ -76,13 +76,15 @@ impl ToolCalls {
         self.label.as_deref().unwrap_or("tool")
     }
 
-    fn fault(&self) -> ToolFault {
+    fn fault(&self, pace: u32) -> ToolFault {
         let action = match &self.action {
             Break::Exit(exit) => {
                 Action::Exit { code: exit.code, stdout: exit.stdout.clone(), stderr: exit.stderr.clone() }
             }
             Break::Hang => Action::Hang,
-            Break::Slow(span) => Action::Delay { ms: u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX) },
+            Break::Slow(span) => {
+                Action::Delay { ms: u64::try_from(span.times(pace).0.as_millis()).unwrap_or(u64::MAX) }
+            }
             Break::Signal(number) => Action::Signal { number: *number },
         };
         let when = match self.when {
@@ -104,7 +106,7 @@ impl Fault for ToolCalls {
     }
 
     fn inject<'f>(&'f mut self, ground: Ground<'f>) -> Done<'f> {
-        Box::pin(async move { ground.tools.change(|plan| plan.faults.push(self.fault())) })
+        Box::pin(async move { ground.tools.change(|plan| plan.faults.push(self.fault(ground.pace))) })
     }
 
     fn heal<'f>(&'f mut self, ground: Ground<'f>) -> Done<'f> {

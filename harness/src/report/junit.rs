@@ -7,6 +7,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::{Reporter, ScenarioSummary, Summary};
 use crate::event::Event;
+use crate::parity::Parity;
 use crate::verdict::Verdict;
 
 /// Writes JUnit XML when the run has ended.
@@ -78,6 +79,9 @@ fn case(scenario: &ScenarioSummary) -> TestCase {
         Some(Verdict::Failed) => {
             non_success(NonSuccessKind::Failure, "an expectation did not hold", failures(scenario))
         }
+        Some(Verdict::Differs) => {
+            non_success(NonSuccessKind::Failure, "parity failure: the backends differ", differences(scenario))
+        }
         Some(Verdict::Errored) => non_success(NonSuccessKind::Error, "the harness failed", reason),
         Some(Verdict::Interrupted) | None => {
             non_success(NonSuccessKind::Error, "interrupted", "the run was interrupted".to_owned())
@@ -85,6 +89,7 @@ fn case(scenario: &ScenarioSummary) -> TestCase {
     };
     let mut case = TestCase::new(scenario.name.as_str(), status);
     case.set_classname(scenario.area.as_str());
+    case.add_property(("backend", scenario.backend.as_str()));
     case.set_time(Duration::from_millis(scenario.elapsed_ms));
     case.set_assertions(scenario.steps.iter().map(|step| step.checked).sum());
     case
@@ -101,6 +106,23 @@ fn failures(scenario: &ScenarioSummary) -> String {
         })
         .collect();
     lines.extend(scenario.reason.clone());
+    if scenario.parity.is_some() {
+        lines.push(differences(scenario));
+    } else {
+        lines.push(format!("run it again: {}", scenario.again));
+    }
+    lines.join("\n")
+}
+
+/// Where the backends differ, with both sides.
+fn differences(scenario: &ScenarioSummary) -> String {
+    let mut lines = Vec::new();
+    if let Some(Parity { backends: [first, second], differences }) = &scenario.parity {
+        lines.extend(differences.iter().map(|it| {
+            let [one, other] = &it.seen;
+            format!("{}: {first}: {one}; {second}: {other}", it.what)
+        }));
+    }
     lines.push(format!("run it again: {}", scenario.again));
     lines.join("\n")
 }

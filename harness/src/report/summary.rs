@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::event::{Attempt, Event, Mismatch};
+use crate::parity::Parity;
 use crate::verdict::Verdict;
 
 /// A run, as far as it was told.
@@ -44,6 +45,8 @@ pub struct ScenarioSummary {
     pub file: String,
     /// What the situation is.
     pub summary: String,
+    /// Name of the backend.
+    pub backend: String,
     /// How it ended; none when it has not.
     pub verdict: Option<Verdict>,
     /// How long it took, in milliseconds.
@@ -58,6 +61,8 @@ pub struct ScenarioSummary {
     pub reason: Option<String>,
     /// What the control came to.
     pub control: Option<String>,
+    /// How it compares with the first backend.
+    pub parity: Option<Parity>,
     /// Folder of its recordings.
     pub kept: Option<String>,
     /// What could not be cleaned up.
@@ -96,11 +101,12 @@ impl Summary {
                     .map(|name| ScenarioSummary { name: name.clone(), ..ScenarioSummary::default() })
                     .collect();
             }
-            Event::ScenarioStarted { scenario, area, file, summary } => {
+            Event::ScenarioStarted { scenario, area, file, summary, backend } => {
                 if let Some(found) = self.find(scenario) {
                     found.area.clone_from(area);
                     found.file.clone_from(file);
                     found.summary.clone_from(summary);
+                    found.backend.clone_from(backend);
                 }
             }
             Event::ClusterReady { scenario, attempt: Attempt::Main, elapsed_ms, shape } => {
@@ -129,13 +135,24 @@ impl Summary {
                 }
             }
             Event::ClusterReady { .. } | Event::StepFinished { .. } => {}
-            Event::ScenarioFinished { scenario, verdict, elapsed_ms, reason, control, kept, left, again } => {
+            Event::ScenarioFinished {
+                scenario,
+                verdict,
+                elapsed_ms,
+                reason,
+                control,
+                parity,
+                kept,
+                left,
+                again,
+            } => {
                 *self.totals.entry(verdict.word()).or_default() += 1;
                 if let Some(found) = self.find(scenario) {
                     found.verdict = Some(*verdict);
                     found.elapsed_ms = *elapsed_ms;
                     found.reason.clone_from(reason);
                     found.control.clone_from(control);
+                    found.parity.clone_from(parity);
                     found.kept.clone_from(kept);
                     found.left.clone_from(left);
                     found.again.clone_from(again);

@@ -10,6 +10,7 @@ use owo_colors::{OwoColorize as _, Style};
 
 use super::{Reporter, ScenarioSummary, Summary};
 use crate::event::{Event, Mismatch};
+use crate::parity::Parity;
 use crate::verdict::{ExitCode, Verdict};
 
 /// Writes to a terminal or a pipe; whether colours show is the writer's affair.
@@ -67,6 +68,7 @@ fn style(verdict: Verdict) -> (&'static str, Style) {
     match verdict {
         Verdict::Passed => ("✓", Style::new().green()),
         Verdict::Failed => ("✗", Style::new().red().bold()),
+        Verdict::Differs => ("≠", Style::new().red().bold()),
         Verdict::Unsupported => ("-", Style::new().yellow()),
         Verdict::Errored => ("!", Style::new().magenta().bold()),
         Verdict::Interrupted => ("!", Style::new().yellow()),
@@ -114,14 +116,34 @@ fn show(to: &mut impl Write, scenario: &ScenarioSummary, alone: bool) -> io::Res
     if let Some(reason) = &scenario.reason {
         line(to, verdict.word(), reason)?;
     }
+    if let Some(parity) = &scenario.parity {
+        show_parity(to, parity)?;
+    }
     for left in &scenario.left {
         line(to, "left", left)?;
     }
     if let Some(kept) = scenario.kept.as_ref().filter(|_| !passed) {
         line(to, "recorded", kept)?;
     }
-    if matches!(verdict, Verdict::Failed | Verdict::Errored) {
+    if matches!(verdict, Verdict::Failed | Verdict::Differs | Verdict::Errored) {
         line(to, "again", &scenario.again)?;
+    }
+    Ok(())
+}
+
+/// Where two backends differ, with both sides.
+fn show_parity(to: &mut impl Write, parity: &Parity) -> io::Result<()> {
+    let [first, second] = &parity.backends;
+    if parity.differences.is_empty() {
+        return Ok(());
+    }
+    let wide = first.len().max(second.len());
+    line(to, "parity", &format!("{second} differs from {first} in {}", parity.differences.len()))?;
+    for difference in &parity.differences {
+        writeln!(to, "      {} {}", "≠".red(), difference.what.bold())?;
+        for (backend, seen) in parity.backends.iter().zip(&difference.seen) {
+            writeln!(to, "          {backend:<wide$}  {seen}")?;
+        }
     }
     Ok(())
 }
@@ -150,12 +172,18 @@ fn show_mismatch(to: &mut impl Write, mismatch: &Mismatch) -> io::Result<()> {
 }
 
 fn totals(to: &mut impl Write, summary: &Summary) -> io::Result<()> {
-    let words: Vec<String> =
-        [Verdict::Passed, Verdict::Failed, Verdict::Unsupported, Verdict::Errored, Verdict::Interrupted]
-            .into_iter()
-            .filter_map(|verdict| Some((verdict, *summary.totals.get(verdict.word())?)))
-            .map(|(verdict, count)| format!("{count} {}", verdict.word()).style(style(verdict).1).to_string())
-            .collect();
+    let words: Vec<String> = [
+        Verdict::Passed,
+        Verdict::Failed,
+        Verdict::Differs,
+        Verdict::Unsupported,
+        Verdict::Errored,
+        Verdict::Interrupted,
+    ]
+    .into_iter()
+    .filter_map(|verdict| Some((verdict, *summary.totals.get(verdict.word())?)))
+    .map(|(verdict, count)| format!("{count} {}", verdict.word()).style(style(verdict).1).to_string())
+    .collect();
     writeln!(to, "\n{} in {}", words.join(", "), seconds(summary.elapsed_ms))?;
     if summary.exit == Some(ExitCode::Cleanup.code()) {
         writeln!(to, "not everything could be cleaned up: cargo xtask cluster prune tries again")?;

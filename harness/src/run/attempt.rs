@@ -12,10 +12,12 @@ use super::subject::Subject;
 use super::tools::{ToolChoice, Tools};
 use super::{Installer, Stop};
 use crate::backend::{Backend, Capability, Cluster, ClusterError, Identity};
+use crate::duration::Span;
 use crate::event::{Attempt, Event, Mismatch};
 use crate::expect::{self, Judged};
 use crate::fault::{FaultSpec, Ground};
 use crate::observe::{Observation, Snapshot};
+use crate::parity::{self, Course, Trace};
 use crate::scenario::{ExpectObject, RunStep, Scenario, Signal, StepKind, Timeouts, Wait};
 
 /// How long a `wait` step waits when it does not say.
@@ -25,6 +27,10 @@ const WAIT: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub(super) struct Setting<'s> {
     pub(super) backend: &'s dyn Backend,
+    /// What the scenario is called in events.
+    pub(super) label: &'s str,
+    /// Whether it is compared with another backend.
+    pub(super) compared: bool,
     pub(super) installer: &'s Installer,
     pub(super) tools: &'s ToolChoice,
     pub(super) seed: u64,
@@ -57,6 +63,8 @@ pub(super) struct Attempted {
     pub(super) checked: usize,
     /// The newest run.
     pub(super) run: Option<Observation>,
+    /// What it is compared by.
+    pub(super) course: Course,
     /// Why it could not be carried through, if it could not.
     pub(super) trouble: Option<Trouble>,
     /// Whether the cluster could not be taken down.
@@ -64,12 +72,19 @@ pub(super) struct Attempted {
 }
 
 impl Attempted {
+    /// Keeps a run of the installer.
+    fn ran(&mut self, run: Observation) {
+        self.course.runs.push(Trace::of(&run));
+        self.run = Some(run);
+    }
+
     /// Adds a part of the same attempt.
     pub(super) fn and(&mut self, part: Attempted) {
         self.mismatches.extend(part.mismatches);
         self.violations.extend(part.violations);
         self.checked += part.checked;
         self.run = part.run.or(self.run.take());
+        self.course.runs.extend(part.course.runs);
         self.trouble = self.trouble.take().or(part.trouble);
         self.left = self.left.take().or(part.left);
     }
@@ -189,7 +204,7 @@ async fn carry_out(
         cluster,
         tools,
         identity: cluster.identity(),
-        timeouts: over(scenario.timeouts, setting.backend.timeouts()),
+        timeouts: over(scenario.timeouts, setting.backend),
         kubeconfig,
         config,
         injected: Vec::new(),
@@ -202,7 +217,7 @@ async fn carry_out(
     }
     stage.origin = cluster.snapshot().await?;
     (setting.emit)(Event::ClusterReady {
-        scenario: scenario.name.value.clone(),
+        scenario: setting.label.to_owned(),
         attempt: setting.which,
         elapsed_ms: millis(began.elapsed()),
         shape: stage.shape(),
@@ -222,7 +237,7 @@ async fn carry_out(
                     judged.and(Judged::missed("kill", &format!("the run gets to {}", point.words), observed));
                 }
                 violations = expect::invariants(&run);
-                attempted.run = Some(run);
+                attempted.ran(run);
                 format!("kill after {}", point.words)
             }
             Some(StepKind::Run(run)) => {
@@ -234,7 +249,7 @@ async fn carry_out(
                     let run = stage.end(None, &secrets).await?;
                     violations = expect::invariants(&run);
                     let words = run.ending.words();
-                    attempted.run = Some(run);
+                    attempted.ran(run);
                     format!("{named}: {words}")
                 }
             }
@@ -254,7 +269,7 @@ async fn carry_out(
                     let run = stage.end(None, &secrets).await?;
                     violations = expect::invariants(&run);
                     let words = run.ending.words();
-                    attempted.run = Some(run);
+                    attempted.ran(run);
                     format!("wait: {words}")
                 } else {
                     "wait".to_owned()
@@ -264,7 +279,7 @@ async fn carry_out(
                 let run = stage.end(Some(kill.signal), &secrets).await?;
                 violations = expect::invariants(&run);
                 let words = run.ending.words();
-                attempted.run = Some(run);
+                attempted.ran(run);
                 format!("kill {:?}: {words}", kill.signal)
             }
             Some(StepKind::Look) | None => "look".to_owned(),
@@ -285,7 +300,7 @@ async fn carry_out(
         attempted.mismatches.extend(judged.mismatches);
         attempted.violations.extend(violations.mismatches);
         (setting.emit)(Event::StepFinished {
-            scenario: scenario.name.value.clone(),
+            scenario: setting.label.to_owned(),
             attempt: setting.which,
             step: index + 1,
             what,
@@ -293,6 +308,10 @@ async fn carry_out(
             checked: judged.checked + violations.checked,
             mismatches,
         });
+    }
+    if setting.compared {
+        cluster.settled().await;
+        attempted.course.events = parity::events(&cluster.snapshot().await?);
     }
     Ok(())
 }
@@ -311,7 +330,8 @@ impl Stage<'_> {
 
     async fn inject(&mut self, fault: &FaultSpec) -> Result<(), Trouble> {
         let mut fault = fault.clone();
-        let ground = Ground { cluster: self.cluster, tools: &mut self.tools, kubeconfig: &self.kubeconfig };
+        let pace = self.setting.backend.pace();
+        let ground = Ground { cluster: self.cluster, tools: &mut self.tools, kubeconfig: &self.kubeconfig, pace };
         let done = fault.fault_mut().inject(ground).await;
         done.map_err(|error| {
             Trouble::Infrastructure(format!("failed to inject {}: {error}", fault.label()))
@@ -321,9 +341,10 @@ impl Stage<'_> {
     }
 
     async fn heal(&mut self, label: &str) -> Result<(), Trouble> {
+        let pace = self.setting.backend.pace();
         for fault in self.injected.iter_mut().filter(|fault| fault.label() == label) {
             let ground =
-                Ground { cluster: self.cluster, tools: &mut self.tools, kubeconfig: &self.kubeconfig };
+                Ground { cluster: self.cluster, tools: &mut self.tools, kubeconfig: &self.kubeconfig, pace };
             let done = fault.fault_mut().heal(ground).await;
             done.map_err(|error| Trouble::Infrastructure(format!("failed to heal {label}: {error}")))?;
         }
@@ -424,7 +445,7 @@ impl Stage<'_> {
 
     /// Waits; `Some` says what had not happened when the time was up.
     async fn wait(&mut self, wait: &Wait) -> Result<Option<String>, Trouble> {
-        let limit = wait.timeout.map_or(WAIT, |span| span.0);
+        let limit = wait.timeout.map_or(WAIT, |span| span.times(self.setting.backend.pace()).0);
         let until = tokio::time::Instant::now() + limit;
         if wait.settled {
             self.cluster.settled().await;
@@ -507,14 +528,17 @@ fn words(run: &RunStep) -> String {
     run.phase.as_ref().map_or_else(|| command.to_owned(), |phase| format!("{command} {phase}"))
 }
 
-fn over(scenario: Timeouts, backend: Timeouts) -> Timeouts {
+/// What the scenario says, at the backend's pace, else what the backend says.
+fn over(scenario: Timeouts, backend: &dyn Backend) -> Timeouts {
+    let (pace, usual) = (backend.pace(), backend.timeouts());
+    let longer = |span: Option<Span>| span.map(|span| span.times(pace));
     Timeouts {
-        node_wait: scenario.node_wait.or(backend.node_wait),
-        helm: scenario.helm.or(backend.helm),
-        ready: scenario.ready.or(backend.ready),
-        api: scenario.api.or(backend.api),
-        retry_budget: scenario.retry_budget.or(backend.retry_budget),
-        deadline: scenario.deadline.or(backend.deadline),
+        node_wait: longer(scenario.node_wait).or(usual.node_wait),
+        helm: longer(scenario.helm).or(usual.helm),
+        ready: longer(scenario.ready).or(usual.ready),
+        api: longer(scenario.api).or(usual.api),
+        retry_budget: longer(scenario.retry_budget).or(usual.retry_budget),
+        deadline: longer(scenario.deadline).or(usual.deadline),
     }
 }
 

@@ -78,7 +78,8 @@ async fn furnish(
     std::fs::write(&kubeconfig, cluster.kubeconfig())
         .map_err(|error| ClusterError::new(format!("write {}: {error}", kubeconfig.display())))?;
     for mut fault in faults {
-        let ground = Ground { cluster: cluster.as_ref(), tools: &mut tools, kubeconfig: &kubeconfig };
+        let pace = backend.pace();
+        let ground = Ground { cluster: cluster.as_ref(), tools: &mut tools, kubeconfig: &kubeconfig, pace };
         fault.fault_mut().inject(ground).await?;
     }
     Ok(cluster)

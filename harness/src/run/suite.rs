@@ -23,8 +23,8 @@ use crate::verdict::{ExitCode, Verdict};
 pub struct Suite {
     /// The scenarios, in the order of every report.
     pub scenarios: Vec<Found>,
-    /// Where clusters come from.
-    pub backend: Box<dyn Backend>,
+    /// Where clusters come from; with several, each scenario is run on each and compared with the first.
+    pub backends: Vec<Box<dyn Backend>>,
     /// The installer under test.
     pub installer: Installer,
     /// How tools are carried out.
@@ -126,7 +126,13 @@ impl Context {
 
     /// Whether the recordings of a scenario that ended so are kept.
     pub(super) fn keep(&self, verdict: Verdict) -> bool {
-        self.suite.retain || self.suite.out.is_some() || matches!(verdict, Verdict::Failed | Verdict::Errored)
+        let telling = matches!(verdict, Verdict::Failed | Verdict::Differs | Verdict::Errored);
+        self.suite.retain || self.suite.out.is_some() || telling
+    }
+
+    /// What a scenario on a backend is called in events and folders.
+    pub(super) fn label(&self, found: &Found, backend: &dyn Backend) -> String {
+        self.suite.label(found, backend)
     }
 
     /// The command that runs a scenario again.
@@ -160,11 +166,12 @@ impl Suite {
         let telling = Mutex::new(Telling { reporters, failed: None });
         let context = Arc::new(Context { suite: self, ledger: ledger.clone(), run, folder, telling });
         let Context { suite, folder, .. } = &*context;
-        let names: Vec<String> = suite.scenarios.iter().map(|found| found.name().to_owned()).collect();
+        let on_each = |found| suite.backends.iter().map(move |it| suite.label(found, it.as_ref()));
+        let names: Vec<String> = suite.scenarios.iter().flat_map(on_each).collect();
         context.emit(&Event::RunStarted {
             at: Timestamp::now(),
             seed: suite.seed,
-            backend: suite.backend.name().to_owned(),
+            backend: suite.backends.iter().map(|it| it.name()).collect::<Vec<_>>().join(","),
             installer: suite.installer.shown().to_owned(),
             jobs: suite.jobs,
             scenarios: names.clone(),
@@ -177,22 +184,29 @@ impl Suite {
                 (index, ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())))
             })
         };
-        let ended: BTreeMap<usize, scenario::Ended> = futures::stream::iter(0..names.len())
+        let ended: BTreeMap<usize, Vec<scenario::Ended>> = futures::stream::iter(0..suite.scenarios.len())
             .map(task)
             .buffer_unordered(suite.jobs.max(1))
             .collect()
             .await;
-        let mut left: Vec<String> = ended.values().flat_map(|ended| ended.left.clone()).collect();
+        let mut left: Vec<String> = ended.values().flatten().flat_map(|ended| ended.left.clone()).collect();
         if let Some(entry) = temporary {
             left.extend(Self::clear(folder, &ledger, entry));
         }
         let owed = ledger.close().map_err(|source| ledger_failed(&suite.state, source))?;
-        let verdicts: Vec<Verdict> = ended.values().map(|ended| ended.verdict).collect();
+        let verdicts: Vec<Verdict> = ended.values().flatten().map(|ended| ended.verdict).collect();
         let exit = ExitCode::of(verdicts.iter().copied(), !left.is_empty() || !owed.is_empty());
         let elapsed_ms = millis(began.elapsed());
         context.emit(&Event::RunFinished { at: Timestamp::now(), elapsed_ms, exit: exit.code() });
         let failed = context.telling.lock().unwrap_or_else(PoisonError::into_inner).failed.take();
         failed.map_or_else(|| Ok(Outcome { verdicts: names.into_iter().zip(verdicts).collect(), exit }), Err)
+    }
+
+    fn label(&self, found: &Found, backend: &dyn Backend) -> String {
+        match self.backends.len() {
+            0 | 1 => found.name().to_owned(),
+            _ => format!("{}@{}", found.name(), backend.name()),
+        }
     }
 
     /// The folder of the recordings; with its entry in the ledger if it is a temporary one.

@@ -21,7 +21,7 @@ const AT_ONCE: usize = 6;
 /// Makes the attempt.
 pub(super) async fn attempt(setting: &Setting<'_>, scenario: &Scenario) -> Attempted {
     let began = Instant::now();
-    let name = scenario.name.value.clone();
+    let name = setting.label.to_owned();
     let (told, listen) = told_shape();
     let whole =
         attempt::attempt(&Setting { emit: &listen, ..setting.within("whole") }, &scenario.left_alone()).await;
@@ -81,6 +81,9 @@ pub(super) async fn attempt(setting: &Setting<'_>, scenario: &Scenario) -> Attem
             let judged = expect::resumed(whole, End { cluster: &run.after, account: &run.account });
             killed.checked += judged.checked;
             killed.violations.extend(judged.mismatches);
+        }
+        for trace in &mut killed.course.runs {
+            trace.run = format!("killed after {}", point.words);
         }
         for mismatch in killed.mismatches.iter_mut().chain(&mut killed.violations) {
             mismatch.expectation = format!("killed after {}: {}", point.words, mismatch.expectation);

@@ -40,11 +40,14 @@ impl Up {
     pub(super) async fn new(
         pool: Arc<Pool>,
         minor: Option<Minor>,
-        plane: Plane,
+        mut plane: Plane,
         shape: &ClusterShape,
     ) -> Result<Self, ClusterError> {
         let identity = ClusterIdentity::default();
+        // Before the scheduler looks: pods for which there is no node at all are tried again only seconds later.
         let kubelets = kubelets(&plane, shape, &identity.region).await?;
+        kubelets.settled().await;
+        plane.go().await?;
         settle::settled(&plane, Some(&kubelets), settle::QUIET).await?;
         restore::forget_events(plane.etcd()).await?;
         let keys = plane.keys();

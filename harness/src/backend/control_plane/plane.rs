@@ -134,7 +134,7 @@ impl From<Trouble> for ClusterError {
 }
 
 impl Plane {
-    /// Starts one, on ports that nobody else has; every component says that it is ready.
+    /// Starts one, on ports that nobody else has, as far as the API server; see [`Plane::go`].
     pub(super) async fn start(blueprint: &Blueprint, ledger: &Ledger) -> Result<Self, ClusterError> {
         for attempt in 1.. {
             match Self::attempt(blueprint, ledger).await {
@@ -175,7 +175,7 @@ impl Plane {
         let pulse = etcd.pulse(restore::is_heartbeat).await?;
         let (clean, keys) = etcd.all(false).await?;
         let own = keys.into_keys().filter(|key| restore::is_own(key)).collect();
-        let mut plane = Self {
+        Ok(Self {
             blueprint: blueprint.clone(),
             group,
             estate,
@@ -188,12 +188,24 @@ impl Plane {
             own,
             clean,
             pulse,
-        };
-        plane.start_clients().await?;
-        Ok(plane)
+        })
     }
 
-    /// Controllers and scheduler.
+    /// Starts controllers and scheduler, and waits until they have looked at what is there. What they are to find is
+    /// made before.
+    pub(super) async fn go(&mut self) -> Result<(), ClusterError> {
+        for attempt in 1.. {
+            match self.start_clients().await {
+                Err(Trouble::Death(death)) if death.port_was_stolen() && attempt < ATTEMPTS => {
+                    let failed = |error: io::Error| ClusterError::new(format!("choose ports: {error}"));
+                    [self.ports.controllers, self.ports.scheduler] = free_ports().map_err(failed)?;
+                }
+                other => return Ok(other?),
+            }
+        }
+        Ok(())
+    }
+
     async fn start_clients(&mut self) -> Result<(), Trouble> {
         let keys = self.blueprint.keys.clone();
         let start = |name: &'static str, tool, port, pair, flags: fn(Ports, &Path, &Path) -> Vec<String>| {
@@ -223,16 +235,21 @@ impl Plane {
             pki::SCHEDULER,
             components::scheduler,
         )?;
-        for running in [&controllers, &scheduler] {
-            until_or(&running.process, &self.api.process, || answers(&running.client, "/healthz")).await?;
+        let api = &self.api.process;
+        until_or(&controllers.process, api, || answers(&controllers.client, "/healthz")).await?;
+        if !self.blueprint.first.is_empty() {
+            until_or(&controllers.process, api, || looked(&controllers.client)).await?;
         }
+        // Ready when it has seen every object that it works on.
+        until_or(&scheduler.process, api, || answers(&scheduler.client, "/readyz")).await?;
         self.controllers = Some(controllers);
         self.scheduler = Some(scheduler);
         Ok(())
     }
 
     /// Brings it back to its first state. Controllers and scheduler are killed first: whatever they remember goes
-    /// with them, and nobody writes while the store is put back. What is clean is proven by reading every key.
+    /// with them, and nobody writes while the store is put back; [`Plane::go`] starts them anew. What is clean is
+    /// proven by reading every key.
     ///
     /// # Errors
     /// It is dead, or could not be proven clean; then it is to be thrown away.
@@ -248,7 +265,6 @@ impl Plane {
             left = restore::changes(&self.blueprint.first, &now, &changed, &self.own);
             if left.is_empty() {
                 self.clean = revision;
-                self.start_clients().await?;
                 return Ok(());
             }
             let revision = self.etcd.change(&left).await?;
@@ -390,6 +406,29 @@ async fn answers_until(running: &Running, needs: &Process, path: &str) -> Result
 async fn answers(client: &Client, path: &str) -> Result<(), String> {
     let request = Request::get(path).body(Vec::new()).map_err(|error| error.to_string())?;
     client.request_text(request).await.map(|_| ()).map_err(|error| error.to_string())
+}
+
+/// Queues of the controllers whose objects every prepared cluster has.
+const QUEUES: [&str; 3] = ["daemonset", "deployment", "replicaset"];
+
+/// How often figures are read: a text of a hundred kilobytes.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Whether controllers have taken up what is there: those that have not seen it yet look as if they had nothing to do.
+async fn looked(client: &Client) -> Result<(), String> {
+    let request = Request::get("/metrics").body(Vec::new()).map_err(|error| error.to_string())?;
+    let figures = client.request_text(request).await.map_err(|error| error.to_string())?;
+    let begun = |queue: &&str| {
+        let line = format!("workqueue_adds_total{{name=\"{queue}\"}} ");
+        figures.lines().any(|it| it.strip_prefix(&line).is_some_and(|count| count != "0"))
+    };
+    match QUEUES.iter().find(|queue| !begun(queue)) {
+        None => Ok(()),
+        Some(queue) => {
+            sleep(LOOK).await;
+            Err(format!("the controllers have not begun with {queue}"))
+        }
+    }
 }
 
 /// Asks until something holds, the process dies or patience ends. What does not hold says what was seen.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use assets::{Found, Minor, Places, Wanted};
+use assets::{Found, Minor, Places, Unusable, Wanted};
 use tokio::sync::OnceCell;
 
 use super::plane::{Blueprint, Plane};
@@ -43,14 +43,22 @@ impl Pool {
     pub(super) fn found(&self, minor: Option<Minor>) -> Looked {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         let look = || {
-            let looked = assets::find(&self.places, &Wanted::control_plane(minor), &mut |_| {});
+            let wanted = Wanted::control_plane(minor);
+            let find = |places: &Places| assets::find(places, &wanted, &mut |_| {});
+            let looked = find(&self.places).or_else(|error| match error {
+                // A scenario asks for its version; what is named is for whoever has no such wish.
+                assets::Error::Named { why: Unusable::OtherVersion { .. }, .. } if minor.is_some() => {
+                    find(&Places { assets: None, ..self.places.clone() })
+                }
+                other => Err(other),
+            });
             looked.map(Arc::new).map_err(|error| Missing { what: error.to_string(), hint: error.hint() })
         };
         found.entry(minor).or_insert_with(look).clone()
     }
 
-    /// A control plane in its first state: one that was used before, brought back, else a new one. One that cannot
-    /// be brought back is thrown away.
+    /// A control plane in its first state, without controllers and scheduler: one that was used before, brought
+    /// back, else a new one. One that cannot be brought back is thrown away.
     pub(super) async fn take(&self, minor: Option<Minor>) -> Result<Plane, ClusterError> {
         while let Some(mut plane) = self.used(minor) {
             if plane.reset().await.is_ok() {

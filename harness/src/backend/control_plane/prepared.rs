@@ -102,7 +102,8 @@ async fn prepare(folder: &Path, binaries: Arc<Found>, ledger: &Ledger) -> Result
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&keys).map_err(failed)?;
     pki::make(&keys)?;
     let bare = Blueprint::new(binaries, keys, Arc::new(BTreeMap::new()));
-    let plane = Plane::start(&bare, ledger).await?;
+    let mut plane = Plane::start(&bare, ledger).await?;
+    plane.go().await?;
     content::install(&plane.admin()).await?;
     settle::settled(&plane, None, QUIET).await?;
     plane.alive()?;

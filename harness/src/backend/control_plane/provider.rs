@@ -72,6 +72,11 @@ impl Backend for ControlPlane {
         }
     }
 
+    /// What the embedded cluster does in tens of milliseconds takes five processes tenths of seconds.
+    fn pace(&self) -> u32 {
+        4
+    }
+
     /// Components of a real control plane take tenths of seconds to see what others did.
     fn timeouts(&self) -> Timeouts {
         Timeouts {

@@ -25,11 +25,11 @@ pub(super) async fn settled(
     quiet: Duration,
 ) -> Result<(), ClusterError> {
     let all = async {
-        let Some(kubelets) = kubelets else { return settle(plane, quiet).await };
+        let Some(kubelets) = kubelets else { return settle(plane, false, quiet).await };
         loop {
             kubelets.settled().await;
             let before = plane.pulse().borrow().revision;
-            settle(plane, quiet).await?;
+            settle(plane, !kubelets.nodes().names().is_empty(), quiet).await?;
             // Whatever was written meanwhile may concern them.
             if plane.pulse().borrow().revision == before {
                 return Ok(());
@@ -42,7 +42,7 @@ pub(super) async fn settled(
     }
 }
 
-async fn settle(plane: &Plane, quiet: Duration) -> Result<(), ClusterError> {
+async fn settle(plane: &Plane, has_nodes: bool, quiet: Duration) -> Result<(), ClusterError> {
     let mut pulse = plane.pulse();
     let began = Instant::now();
     loop {
@@ -59,7 +59,7 @@ async fn settle(plane: &Plane, quiet: Duration) -> Result<(), ClusterError> {
             () = sleep_until(until) => {
                 let [controllers, scheduler] = plane.figures().await?;
                 let still = pulse.borrow().revision == newest.revision;
-                if still && is_idle(&controllers) && is_idle(&scheduler) {
+                if still && is_idle(&controllers, has_nodes) && is_idle(&scheduler, has_nodes) {
                     return Ok(());
                 }
                 // Asked again after a write, or after as long again.
@@ -74,17 +74,20 @@ async fn settle(plane: &Plane, quiet: Duration) -> Result<(), ClusterError> {
     }
 }
 
-/// Whether figures in Prometheus text show no work that waits or is being done.
-fn is_idle(figures: &str) -> bool {
-    const WORK: [&str; 4] = [
-        "workqueue_depth{",
-        "workqueue_unfinished_work_seconds{",
-        "scheduler_pending_pods{queue=\"active\"}",
-        "scheduler_pending_pods{queue=\"backoff\"}",
-    ];
+/// Figures of work that waits or is being done.
+const WORK: [&str; 3] =
+    ["workqueue_depth{", "workqueue_unfinished_work_seconds{", "scheduler_pending_pods{queue=\"active\"}"];
+
+/// Pods that are tried again in a moment. Without any node they are so for ever.
+const BACKOFF: &str = "scheduler_pending_pods{queue=\"backoff\"}";
+
+/// Whether figures in Prometheus text show no work.
+fn is_idle(figures: &str, has_nodes: bool) -> bool {
     let busy = |line: &str| {
         let value = line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok());
-        WORK.iter().any(|prefix| line.starts_with(prefix)) && value.is_some_and(|value| value > 0.0)
+        let counts =
+            WORK.iter().any(|prefix| line.starts_with(prefix)) || has_nodes && line.starts_with(BACKOFF);
+        counts && value.is_some_and(|value| value > 0.0)
     };
     !figures.lines().any(busy)
 }
@@ -97,9 +100,12 @@ mod tests {
     fn figures_tell_whether_there_is_work() {
         let idle = "# HELP workqueue_depth Current depth\nworkqueue_depth{name=\"deployment\"} 0\n\
             workqueue_adds_total{name=\"deployment\"} 7\nscheduler_pending_pods{queue=\"unschedulable\"} 2\n";
-        assert!(is_idle(idle));
-        assert!(!is_idle("workqueue_depth{name=\"deployment\"} 1\n"));
-        assert!(!is_idle("workqueue_unfinished_work_seconds{name=\"x\"} 0.25\n"));
-        assert!(!is_idle("scheduler_pending_pods{queue=\"active\"} 1\n"));
+        assert!(is_idle(idle, true));
+        assert!(!is_idle("workqueue_depth{name=\"deployment\"} 1\n", true));
+        assert!(!is_idle("workqueue_unfinished_work_seconds{name=\"x\"} 0.25\n", true));
+        assert!(!is_idle("scheduler_pending_pods{queue=\"active\"} 1\n", true));
+        let waiting = "scheduler_pending_pods{queue=\"backoff\"} 1\n";
+        assert!(!is_idle(waiting, true));
+        assert!(is_idle(waiting, false), "nothing will come of it");
     }
 }

@@ -50,7 +50,9 @@ impl Stage {
     }
 
     async fn plane(&self) -> Plane {
-        self.pool().take(None).await.unwrap()
+        let mut plane = self.pool().take(None).await.unwrap();
+        plane.go().await.unwrap();
+        plane
     }
 
     /// A cluster with so many nodes, of the version that is there.
@@ -173,6 +175,7 @@ async fn nothing_that_a_scenario_left_survives_a_reset() {
     // Controllers at work make it harder.
     super::settle::settled(&plane, None, Duration::from_millis(20)).await.unwrap();
     plane.reset().await.unwrap();
+    plane.go().await.unwrap();
     let (_, now) = plane.etcd().all(true).await.unwrap();
     let now = restore::content(now);
     let differing: Vec<&String> =
@@ -303,7 +306,8 @@ fn stolen_once() -> std::io::Result<[u16; 4]> {
 async fn a_port_that_was_stolen_is_exchanged_for_another() {
     let Some(stage) = Stage::new() else { return };
     let blueprint = Blueprint { ports: stolen_once, ..stage.pool().blueprint(None).await.unwrap() };
-    let plane = Plane::start(&blueprint, stage.pool().ledger().await.unwrap()).await.unwrap();
+    let mut plane = Plane::start(&blueprint, stage.pool().ledger().await.unwrap()).await.unwrap();
+    plane.go().await.unwrap();
     plane.alive().unwrap();
 }
 

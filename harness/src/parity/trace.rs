@@ -1,0 +1,88 @@
+//! What is kept of a course for the comparison.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::words::comparable;
+use crate::observe::{Observation, Snapshot};
+
+/// What happened in one attempt at a scenario.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Course {
+    /// The runs of the installer, in order.
+    pub runs: Vec<Trace>,
+    /// What the cluster said when nothing was left to do: `Pod Scheduled`, and of how many objects. How often it
+    /// was said of one is a matter of time.
+    pub events: BTreeMap<String, usize>,
+}
+
+/// What happened in one run of the installer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trace {
+    /// Which run; empty for those that the scenario's steps name in order.
+    pub run: String,
+    /// How it ended, its status, its blockers, and every leaf of the evidence.
+    pub said: BTreeMap<String, String>,
+    /// The requests for a change, its own and those of its tools, in order.
+    pub requests: Vec<String>,
+}
+
+impl Trace {
+    /// What is kept of a run.
+    #[must_use]
+    pub fn of(run: &Observation) -> Self {
+        let mut said = BTreeMap::from([("ending".to_owned(), run.ending.words())]);
+        if let Some(result) = run.result.value() {
+            for field in ["ok", "status", "phase", "next", "evidence"] {
+                leaves(field, &result[field], &mut said);
+            }
+            let blockers = result["blockers"].as_array().into_iter().flatten();
+            for (index, blocker) in blockers.enumerate() {
+                let text = |field: &str| blocker[field].as_str().unwrap_or("none").to_owned();
+                let words = format!("{}, cause {}", text("code"), text("cause"));
+                said.insert(format!("blocker {}", index + 1), words);
+            }
+        }
+        let changes = run.requests.iter().filter(|it| it.mutating());
+        let request = |it: &kubesim::tap::Recording| {
+            let place = [it.namespace.as_str(), it.name.as_str()].join("/");
+            comparable(&format!("{} {} {place} ({})", it.verb, it.full_resource(), it.status))
+        };
+        Self { run: String::new(), said, requests: changes.map(request).collect() }
+    }
+}
+
+/// Fields whose values hang on how fast things went.
+const TIMED: [&str; 6] = ["count", "elapsedMs", "delayMs", "durationMs", "seconds", "resourceVersion"];
+
+fn leaves(path: &str, value: &Value, said: &mut BTreeMap<String, String>) {
+    match value {
+        Value::Object(fields) if !fields.is_empty() => {
+            for (name, value) in fields.iter().filter(|(name, _)| !TIMED.contains(&name.as_str())) {
+                leaves(&format!("{path}.{name}"), value, said);
+            }
+        }
+        Value::Array(items) if !items.is_empty() => {
+            for (index, value) in items.iter().enumerate() {
+                leaves(&format!("{path}[{index}]"), value, said);
+            }
+        }
+        Value::String(text) => _ = said.insert(path.to_owned(), comparable(text)),
+        other => _ = said.insert(path.to_owned(), other.to_string()),
+    }
+}
+
+/// The events of a cluster, as [`Course::events`] has them.
+#[must_use]
+pub fn events(cluster: &Snapshot) -> BTreeMap<String, usize> {
+    let mut about: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for event in cluster.of("events") {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let object = &event["involvedObject"];
+        let name = format!("{}/{}", text(&object["namespace"]), text(&object["name"]));
+        let words = format!("{} {}", text(&object["kind"]), text(&event["reason"]));
+        about.entry(words).or_default().insert(name);
+    }
+    about.into_iter().map(|(words, objects)| (words, objects.len())).collect()
+}
