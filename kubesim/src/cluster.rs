@@ -99,7 +99,8 @@ impl Cluster {
         let kubelets = Kubelets::new(nodes.clone(), images.clone(), logs.clone());
         let load_balancers = config.load_balancers.then(|| LoadBalancers::new(&config.identity.region));
         let kubelets = config.kubelets.then_some(kubelets);
-        let mut control = ControlLoop::new(store.clone(), kubelets, authority.clone(), load_balancers);
+        let mut control =
+            ControlLoop::new(store.clone(), config.kubernetes, kubelets, authority.clone(), load_balancers);
         bootstrap::apply(&store, config.default_content).map_err(Error::Content)?;
         for shape in config.nodes {
             nodes.add(shape).map_err(Error::Content)?;

@@ -24,6 +24,8 @@ const CONSEQUENCES: &[&str] = &[
     "leases.coordination.k8s.io",
     "nodes",
     "csinodes.storage.k8s.io",
+    // A Service's address, drawn by the API server, under its own name.
+    "ipaddresses.networking.k8s.io",
 ];
 
 /// How many differences are told one by one.

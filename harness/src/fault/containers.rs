@@ -90,11 +90,11 @@ pub struct CrashLoop {
 }
 
 impl CrashLoop {
-    fn behaviour(&self, _pace: u32) -> Behaviour {
+    fn behaviour(&self, pace: u32) -> Behaviour {
         Behaviour::CrashLoop {
             log: self.log.clone(),
             exit_code: self.exit_code.unwrap_or(1),
-            after: self.after.unwrap_or(Span::millis(100)).0,
+            after: self.after.unwrap_or(Span::millis(100)).times(pace).0,
         }
     }
 }

@@ -63,6 +63,27 @@ fn leaves(path: &str, value: &Value, said: &mut BTreeMap<String, String>) {
                 leaves(&format!("{path}.{name}"), value, said);
             }
         }
+        // Which of two events of the same second comes first is nobody's decision, and how many times it was said
+        // one of time.
+        Value::Array(items) if path.ends_with(".events") && items.iter().all(Value::is_string) => {
+            let events: BTreeSet<String> = items.iter().filter_map(Value::as_str).map(comparable).collect();
+            for (index, event) in events.into_iter().enumerate() {
+                said.insert(format!("{path}[{index}]"), event);
+            }
+        }
+        // In the order of names, and those are drawn.
+        Value::Array(items) if path.ends_with(".pendingPods") && !items.is_empty() => {
+            let mut pods: Vec<BTreeMap<String, String>> = Vec::new();
+            for item in items {
+                let mut pod = BTreeMap::new();
+                leaves("", item, &mut pod);
+                pods.push(pod);
+            }
+            pods.sort();
+            for (index, pod) in pods.into_iter().enumerate() {
+                said.extend(pod.into_iter().map(|(field, value)| (format!("{path}[{index}]{field}"), value)));
+            }
+        }
         Value::Array(items) if !items.is_empty() => {
             for (index, value) in items.iter().enumerate() {
                 leaves(&format!("{path}[{index}]"), value, said);
@@ -73,11 +94,15 @@ fn leaves(path: &str, value: &Value, said: &mut BTreeMap<String, String>) {
     }
 }
 
+/// An event of the API server's own repair loop, which sees a new Service now and then before it sees that its
+/// address is taken.
+const HASTY: &str = "ClusterIPNotAllocated";
+
 /// The events of a cluster, as [`Course::events`] has them.
 #[must_use]
 pub fn events(cluster: &Snapshot) -> BTreeMap<String, usize> {
     let mut about: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for event in cluster.of("events") {
+    for event in cluster.of("events").filter(|event| event["reason"] != HASTY) {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let object = &event["involvedObject"];
         let name = format!("{}/{}", text(&object["namespace"]), text(&object["name"]));

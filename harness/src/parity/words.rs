@@ -5,21 +5,24 @@ use std::sync::LazyLock;
 use regex_lite::Regex;
 
 /// What is taken out, and what is put in its place, in this order.
-const DRAWN: [(&str, &str); 12] = [
+const DRAWN: [(&str, &str); 11] = [
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", "<time>"),
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<uid>"),
     (r"127\.0\.0\.1:\d+", "<server>"),
     (r"\b10\.(0|100)\.\d+\.\d+\b", "<address>"),
     // A pod of a ReplicaSet: the hash of its template and a suffix, in the letters that Kubernetes draws from.
-    (r"-[bcdfghjklmnpqrstvwxz2456789]{8,10}-[bcdfghjklmnpqrstvwxz2456789]{5}\b", "-<hash>-<drawn>"),
-    (r"-[bcdfghjklmnpqrstvwxz2456789]{8,10}\b", "-<hash>"),
-    (r"-[bcdfghjklmnpqrstvwxz2456789]{5}\b", "-<drawn>"),
+    (
+        r"-[bcdfghjklmnpqrstvwxz2456789]{8,10}-[bcdfghjklmnpqrstvwxz2456789]{5}([^a-z0-9-]|$)",
+        "-<hash>-<drawn>$1",
+    ),
+    (r"-[bcdfghjklmnpqrstvwxz2456789]{8,10}([^a-z0-9-]|$)", "-<hash>$1"),
+    (r"-[bcdfghjklmnpqrstvwxz2456789]{5}([^a-z0-9-]|$)", "-<drawn>$1"),
     (r"\bv1\.(\d+)\.\d+[-+.\w]*", "v1.$1"),
     // Helm's log lines begin with a time of their own.
     (r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d", "<time>"),
     (r"\b\d+(\.\d+)?(ns|us|µs|ms|s|m|h)(\d+(\.\d+)?(ms|s|m))*\b", "<span>"),
-    (r"\bx\d+ over\b", "x<n> over"),
-    (r"resourceVersion: \d+", "resourceVersion: <n>"),
+    // How often an event was said.
+    (r" \(x\d+( over [^)]*)?\)", ""),
 ];
 
 static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
@@ -44,6 +47,8 @@ mod tests {
 
     #[rstest]
     #[case("karpenter-688b8d84c5-rkrm9", "karpenter-<hash>-<drawn>")]
+    #[case("in pod karpenter-688b8d84c5-rkrm9_kube-system", "in pod karpenter-<hash>-<drawn>_kube-system")]
+    #[case("Container created (x2)", "Container created")]
     #[case("aws-node-x7k2p is Pending", "aws-node-<drawn> is Pending")]
     #[case("after waiting 1m30s", "after waiting <span>")]
     #[case("0/2 nodes are available", "0/2 nodes are available")]

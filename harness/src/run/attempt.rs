@@ -331,7 +331,8 @@ impl Stage<'_> {
     async fn inject(&mut self, fault: &FaultSpec) -> Result<(), Trouble> {
         let mut fault = fault.clone();
         let pace = self.setting.backend.pace();
-        let ground = Ground { cluster: self.cluster, tools: &mut self.tools, kubeconfig: &self.kubeconfig, pace };
+        let ground =
+            Ground { cluster: self.cluster, tools: &mut self.tools, kubeconfig: &self.kubeconfig, pace };
         let done = fault.fault_mut().inject(ground).await;
         done.map_err(|error| {
             Trouble::Infrastructure(format!("failed to inject {}: {error}", fault.label()))
@@ -371,6 +372,7 @@ impl Stage<'_> {
             tools: &self.tools,
             identity: &self.identity,
             timeouts: self.timeouts,
+            pace: self.setting.backend.pace(),
             scenario: &self.scenario.env,
             run,
             mark: &mark,

@@ -11,6 +11,7 @@ use super::children::MARK;
 use super::installer::command;
 use super::tools::Tools;
 use crate::backend::Identity;
+use crate::duration::Span;
 use crate::scenario::{RunStep, Timeouts};
 
 /// Beginnings of the names that are not passed on.
@@ -22,6 +23,9 @@ pub(super) fn planted_key(seed: u64) -> String {
     format!("seatrial/planted/secret/key/{seed:016x}")
 }
 
+/// How long a controller must have been Ready in the embedded cluster.
+const STABLE: Span = Span::millis(250);
+
 /// What the environment is made of.
 pub(super) struct Situation<'s> {
     pub(super) folder: &'s Path,
@@ -30,6 +34,8 @@ pub(super) struct Situation<'s> {
     pub(super) tools: &'s Tools,
     pub(super) identity: &'s Identity,
     pub(super) timeouts: Timeouts,
+    /// See [`Backend::pace`](crate::backend::Backend::pace).
+    pub(super) pace: u32,
     pub(super) scenario: &'s BTreeMap<String, String>,
     pub(super) run: &'s RunStep,
     pub(super) mark: &'s str,
@@ -87,7 +93,7 @@ pub(super) fn of(situation: &Situation<'_>) -> BTreeMap<OsString, OsString> {
         }
     }
     // A cluster that settles in milliseconds is stable sooner than one on machines.
-    set("EKS_INSTALLER_STABLE_SPAN", "250ms".into());
+    set("EKS_INSTALLER_STABLE_SPAN", STABLE.times(situation.pace).to_string().into());
     set("EKS_INSTALLER_SEED", situation.seed.to_string().into());
     set("SEATRIAL_COMMAND", command(run.command).into());
     set("SEATRIAL_PHASE", run.phase.clone().unwrap_or_default().into());

@@ -125,6 +125,7 @@ impl ControlLoop {
     /// Every controller, in the order in which they are taken. One line a controller.
     pub(crate) fn new(
         store: Store,
+        minor: u8,
         kubelets: Option<Kubelets>,
         authority: RootCa,
         load_balancers: Option<LoadBalancers>,
@@ -143,7 +144,7 @@ impl ControlLoop {
             Box::new(cronjob::FinishedJobs),
             Box::new(replicaset::ReplicaSets),
             Box::new(volumes::Volumes),
-            Box::new(Scheduler::default()),
+            Box::new(Scheduler::of(minor)),
         ];
         controllers.extend(kubelets.map(|kubelets| Box::new(kubelets) as Box<dyn Controller>));
         controllers.push(Box::new(endpoints::Endpoints));

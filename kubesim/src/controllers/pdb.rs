@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::owned::{is_active, is_ready, set_condition};
-use super::{Context, Controller, Key, Seen, key_of};
+use super::{Context, Controller, Key, Note, Seen, key_of};
 use crate::selector::LabelSelector;
 use crate::store::{GroupResource, Meta, Object, Store};
 
@@ -34,6 +34,10 @@ impl Controller for DisruptionBudgets {
         let Some(budget) = store.get(&budgets(), &key.0, &key.1) else { return };
         let (pods, _) = store.list(&GroupResource::new("", "pods"), Some(&key.0));
         let pods: Vec<&Object> = pods.iter().filter(|pod| is_active(pod) && selects(&budget, pod)).collect();
+        if pods.is_empty() {
+            let nobody = Note::normal("controllermanager", "NoPods", "No matching pods found");
+            context.recorder.note(&budget, &nobody);
+        }
         let expected = i64::try_from(expected(store, &pods)).unwrap_or(i64::MAX);
         let healthy = i64::try_from(pods.iter().filter(|pod| is_ready(pod)).count()).unwrap_or(i64::MAX);
         let desired = match (&budget["spec"]["minAvailable"], &budget["spec"]["maxUnavailable"]) {

@@ -12,9 +12,24 @@ use crate::store::{GroupResource, Meta, Object, Preconditions, Store};
 const COMPONENT: &str = "default-scheduler";
 
 /// One key stands for the whole queue: a pass looks at every pod that waits, most important first.
-#[derive(Default)]
 pub(crate) struct Scheduler {
     waiting: std::collections::BTreeSet<Key>,
+    /// Whether it speaks of resource claims before it speaks of preemption.
+    speaks_of_claims: bool,
+}
+
+/// The minor versions whose scheduler tries to take back resource claims of every pod, also of one that has none,
+/// and says that there are none (dynamicresources.go of 1.34 and 1.36; that of 1.37 does not).
+const SPEAKING_OF_CLAIMS: std::ops::RangeInclusive<u8> = 34..=36;
+
+impl Scheduler {
+    /// The scheduler of a minor version.
+    pub(crate) fn of(minor: u8) -> Self {
+        Self {
+            waiting: std::collections::BTreeSet::new(),
+            speaks_of_claims: SPEAKING_OF_CLAIMS.contains(&minor),
+        }
+    }
 }
 
 fn pods() -> GroupResource {
@@ -93,7 +108,7 @@ impl Controller for Scheduler {
         };
         for pod in queue {
             if let Some(why) = claims_in_the_way(store, &pod) {
-                refuse(context, &pod, &refused_everywhere(&pod, &snapshot, &why));
+                self.refuse(context, &pod, &refused_everywhere(&pod, &snapshot, &why));
                 continue;
             }
             match place(&pod, &snapshot) {
@@ -103,7 +118,7 @@ impl Controller for Scheduler {
                         snapshot.pods.push(bound);
                     }
                 }
-                Err(refused) => preempt(context, &pod, &snapshot, &refused.message),
+                Err(refused) => self.preempt(context, &pod, &snapshot, &refused.message),
             }
         }
     }
@@ -141,50 +156,6 @@ fn ask_for_volumes(store: &Store, pod: &Value, node: &str) -> bool {
     asked
 }
 
-/// Makes room for a pod that fits nowhere, if that costs only less important ones; says what came of it.
-fn preempt(context: &mut Context<'_>, pod: &Value, snapshot: &Snapshot, message: &str) {
-    let store = context.store;
-    let nominated = pod["status"]["nominatedNodeName"].as_str().unwrap_or_default();
-    let priority = |pod: &Value| pod["spec"]["priority"].as_i64().unwrap_or(0);
-    let still_going = snapshot.pods.iter().any(|other| {
-        other["spec"]["nodeName"] == nominated && other.is_terminating() && priority(other) < priority(pod)
-    });
-    if !nominated.is_empty() && still_going {
-        let said = "not eligible due to a terminating pod on the nominated node.";
-        refuse(context, pod, &with_preemption(message, said));
-        return;
-    }
-    let (budgets, _) = store.list(&GroupResource::new("policy", "poddisruptionbudgets"), None);
-    let Some(Plan { node, victims }) = preemption::plan(pod, snapshot, &budgets) else {
-        refuse(context, pod, message);
-        return;
-    };
-    refuse(context, pod, &with_preemption(message, ""));
-    let _ = store.update(&pods(), pod.namespace(), pod.name(), |pod| {
-        pod["status"]["nominatedNodeName"] = json!(node);
-        Ok(())
-    });
-    let now = context.clock.rfc3339();
-    for victim in victims {
-        let _ = store.update(&pods(), victim.namespace(), victim.name(), |victim| {
-            let mut conditions = victim["status"]["conditions"].as_array().cloned().unwrap_or_default();
-            let condition = json!({
-                "type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler",
-                "message": format!("{COMPONENT}: preempting to accommodate a higher priority pod"),
-                "observedGeneration": victim["metadata"]["generation"],
-            });
-            set_condition(&mut conditions, condition, &now);
-            victim["status"]["conditions"] = json!(conditions);
-            Ok(())
-        });
-        let said = format!("Preempted by pod {} on node {node}", pod.uid());
-        context.recorder.note_series(&victim, "Preempting", &Note::normal(COMPONENT, "Preempted", &said));
-        let grace = victim["spec"]["terminationGracePeriodSeconds"].as_u64().unwrap_or(30);
-        let same = Preconditions { uid: Some(victim.uid().to_owned()), resource_version: None };
-        let _ = store.delete(&pods(), victim.namespace(), victim.name(), &same, grace);
-    }
-}
-
 fn bind(context: &mut Context<'_>, pod: &Value, node: &str) -> Option<Object> {
     let now = context.clock.rfc3339();
     let bound = context.store.update(&pods(), pod.namespace(), pod.name(), |pod| {
@@ -204,18 +175,74 @@ fn bind(context: &mut Context<'_>, pod: &Value, node: &str) -> Option<Object> {
     Some(bound)
 }
 
-fn refuse(context: &mut Context<'_>, pod: &Value, message: &str) {
-    let now = context.clock.rfc3339();
-    let _ = context.store.update(&pods(), pod.namespace(), pod.name(), |pod| {
-        let mut conditions = pod["status"]["conditions"].as_array().cloned().unwrap_or_default();
-        let generation = pod["metadata"]["generation"].clone();
-        let refused = json!({
-            "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message,
-            "lastProbeTime": null, "observedGeneration": generation,
+impl Scheduler {
+    /// Makes room for a pod that fits nowhere, if that costs only less important ones; says what came of it.
+    fn preempt(&self, context: &mut Context<'_>, pod: &Value, snapshot: &Snapshot, message: &str) {
+        let store = context.store;
+        let nominated = pod["status"]["nominatedNodeName"].as_str().unwrap_or_default();
+        let priority = |pod: &Value| pod["spec"]["priority"].as_i64().unwrap_or(0);
+        let still_going = snapshot.pods.iter().any(|other| {
+            other["spec"]["nodeName"] == nominated
+                && other.is_terminating()
+                && priority(other) < priority(pod)
         });
-        set_condition(&mut conditions, refused, &now);
-        pod["status"]["conditions"] = json!(conditions);
-        Ok(())
-    });
-    context.recorder.note_series(pod, "Scheduling", &Note::warning(COMPONENT, "FailedScheduling", message));
+        if !nominated.is_empty() && still_going {
+            let said = "not eligible due to a terminating pod on the nominated node.";
+            self.refuse(context, pod, &with_preemption(message, said));
+            return;
+        }
+        let (budgets, _) = store.list(&GroupResource::new("policy", "poddisruptionbudgets"), None);
+        let Some(Plan { node, victims }) = preemption::plan(pod, snapshot, &budgets) else {
+            self.refuse(context, pod, message);
+            return;
+        };
+        self.refuse(context, pod, &with_preemption(message, ""));
+        let _ = store.update(&pods(), pod.namespace(), pod.name(), |pod| {
+            pod["status"]["nominatedNodeName"] = json!(node);
+            Ok(())
+        });
+        let now = context.clock.rfc3339();
+        for victim in victims {
+            let _ = store.update(&pods(), victim.namespace(), victim.name(), |victim| {
+                let mut conditions = victim["status"]["conditions"].as_array().cloned().unwrap_or_default();
+                let condition = json!({
+                    "type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler",
+                    "message": format!("{COMPONENT}: preempting to accommodate a higher priority pod"),
+                    "observedGeneration": victim["metadata"]["generation"],
+                });
+                set_condition(&mut conditions, condition, &now);
+                victim["status"]["conditions"] = json!(conditions);
+                Ok(())
+            });
+            let said = format!("Preempted by pod {} on node {node}", pod.uid());
+            context.recorder.note_series(&victim, "Preempting", &Note::normal(COMPONENT, "Preempted", &said));
+            let grace = victim["spec"]["terminationGracePeriodSeconds"].as_u64().unwrap_or(30);
+            let same = Preconditions { uid: Some(victim.uid().to_owned()), resource_version: None };
+            let _ = store.delete(&pods(), victim.namespace(), victim.name(), &same, grace);
+        }
+    }
+
+    fn refuse(&self, context: &mut Context<'_>, pod: &Value, message: &str) {
+        let message = &match self.speaks_of_claims {
+            true => message.replacen(" preemption: ", " no new claims to deallocate, preemption: ", 1),
+            false => message.to_owned(),
+        };
+        let now = context.clock.rfc3339();
+        let _ = context.store.update(&pods(), pod.namespace(), pod.name(), |pod| {
+            let mut conditions = pod["status"]["conditions"].as_array().cloned().unwrap_or_default();
+            let generation = pod["metadata"]["generation"].clone();
+            let refused = json!({
+                "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message,
+                "lastProbeTime": null, "observedGeneration": generation,
+            });
+            set_condition(&mut conditions, refused, &now);
+            pod["status"]["conditions"] = json!(conditions);
+            Ok(())
+        });
+        context.recorder.note_series(
+            pod,
+            "Scheduling",
+            &Note::warning(COMPONENT, "FailedScheduling", message),
+        );
+    }
 }

@@ -12,6 +12,7 @@ use kubesim::transport::{ClusterIdentity, Proxy, Upstream, User};
 use serde_json::json;
 use tokio::sync::{Mutex, watch};
 
+use super::driver::Drivers;
 use super::etcd::{self, Pulse};
 use super::plane::Plane;
 use super::pool::Pool;
@@ -28,6 +29,7 @@ pub(super) struct Up {
     // Dropped before the plane: nobody talks to an API server that is gone.
     proxy: Proxy,
     kubelets: Remote,
+    drivers: Drivers,
     plane: Plane,
     subject: User,
     token: String,
@@ -48,6 +50,7 @@ impl Up {
         let kubelets = kubelets(&plane, shape, &identity.region).await?;
         kubelets.settled().await;
         plane.go().await?;
+        let drivers = Drivers::start(&plane.admin());
         settle::settled(&plane, Some(&kubelets), settle::QUIET).await?;
         restore::forget_events(plane.etcd()).await?;
         let keys = plane.keys();
@@ -64,7 +67,7 @@ impl Up {
         let token = proxy.authenticator().issue_token(&subject);
         let owner = proxy.server().kubeconfig(&User::admin());
         let changes = Mutex::new((plane.pulse(), proxy.tap().changes()));
-        Ok(Self { pool, minor, proxy, kubelets, plane, subject, token, owner, changes })
+        Ok(Self { pool, minor, proxy, kubelets, drivers, plane, subject, token, owner, changes })
     }
 }
 
@@ -194,9 +197,9 @@ impl Cluster for Up {
 
     fn down(self: Box<Self>) -> BoxFuture<'static, Result<(), ClusterError>> {
         Box::pin(async move {
-            let Self { pool, minor, plane, proxy, kubelets, .. } = *self;
+            let Self { pool, minor, plane, proxy, kubelets, drivers, .. } = *self;
             proxy.shutdown().await;
-            drop(kubelets);
+            drop((kubelets, drivers));
             pool.give_back(minor, plane);
             Ok(())
         })

@@ -4,6 +4,7 @@
 mod cluster;
 mod components;
 mod content;
+mod driver;
 mod estate;
 mod etcd;
 mod pki;

@@ -17,6 +17,9 @@ use crate::scenario::{ClusterShape, Timeouts};
 
 pub(in crate::backend) const NAME: &str = "control-plane";
 
+/// How many control planes are tried for one cluster.
+const ATTEMPTS: u32 = 3;
+
 /// Real control planes, started once and used again for one scenario after the other.
 pub struct ControlPlane {
     pool: Arc<Pool>,
@@ -96,9 +99,19 @@ impl Backend for ControlPlane {
     ) -> BoxFuture<'a, Result<Box<dyn Cluster>, ClusterError>> {
         Box::pin(async move {
             let minor = Some(minor(shape)?);
-            let plane = self.pool.take(minor).await?;
-            let up: Box<dyn Cluster> = Box::new(Up::new(self.pool.clone(), minor, plane, shape).await?);
-            Ok(up)
+            let mut attempt = 1;
+            loop {
+                let plane = self.pool.take(minor).await?;
+                match Up::new(self.pool.clone(), minor, plane, shape).await {
+                    Ok(up) => {
+                        let up: Box<dyn Cluster> = Box::new(up);
+                        return Ok(up);
+                    }
+                    // On a crowded machine a component gives up on one that is slow; another one may not.
+                    Err(_) if attempt < ATTEMPTS => attempt += 1,
+                    Err(error) => return Err(error),
+                }
+            }
         })
     }
 }

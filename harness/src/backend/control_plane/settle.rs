@@ -15,8 +15,10 @@ use crate::backend::ClusterError;
 /// How long nothing must have been written: longer than a change takes from the store to a controller's queue.
 pub(super) const QUIET: Duration = Duration::from_millis(60);
 
-/// How long to wait for that at most. A pod that crashes again and again never lets it be quiet.
+/// How long to wait for that at most, and how much longer for each node. A pod that crashes again and again never
+/// lets it be quiet.
 const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE_FOR_A_NODE: Duration = Duration::from_millis(300);
 
 /// Waits until there is nothing left to do, or until patience ends.
 pub(super) async fn settled(
@@ -36,7 +38,9 @@ pub(super) async fn settled(
             }
         }
     };
-    match timeout(PATIENCE, all).await {
+    let nodes = kubelets.map_or(0, |kubelets| kubelets.nodes().names().len());
+    let patience = PATIENCE + PATIENCE_FOR_A_NODE.saturating_mul(u32::try_from(nodes).unwrap_or(u32::MAX));
+    match timeout(patience, all).await {
         Ok(done) => done,
         Err(_) => Ok(()),
     }
