@@ -45,6 +45,8 @@ pub struct Plan {
     pub caller: Option<String>,
     /// Actions that IAM does not allow whoever calls aws, such as `iam:CreateRole`.
     pub denied: BTreeSet<String>,
+    /// Quotas of the account by their code, such as `L-1216C47A`, where they are not the usual ones.
+    pub quotas: BTreeMap<String, u32>,
     /// What chart registries do.
     pub registry: Registry,
 }

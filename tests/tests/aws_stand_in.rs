@@ -302,3 +302,27 @@ async fn what_iam_denies_is_refused_and_a_simulation_says_so_beforehand() {
         assert!(output.stderr.contains(words), "{}", output.stderr);
     }
 }
+
+#[tokio::test]
+async fn quotas_and_what_is_needed_of_them_are_told() {
+    let account = Account::new(Plan { quotas: [("L-1216C47A".to_owned(), 5)].into(), ..Plan::default() });
+    let quota = "service-quotas get-service-quota --service-code";
+    let processors = account.json(&format!("{quota} ec2 --quota-code L-1216C47A")).await;
+    assert_eq!(processors["Quota"]["Value"], 5.0);
+    assert_eq!(account.json(&format!("{quota} vpc --quota-code L-F678F1CE")).await["Quota"]["Value"], 5.0);
+    let unknown = account.refused(&format!("{quota} ec2 --quota-code L-00000000")).await;
+    assert!(unknown.contains("NoSuchResourceException"), "{unknown}");
+
+    let types = account.json("ec2 describe-instance-types --instance-types m5.large c7g.2xlarge").await;
+    let counts: Vec<u64> = types["InstanceTypes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["VCpuInfo"]["DefaultVCpus"].as_u64().unwrap())
+        .collect();
+    assert_eq!(counts, [2, 8]);
+    let unknown = account.refused("ec2 describe-instance-types --instance-types m5.large m5.enormous").await;
+    assert!(unknown.contains("InvalidInstanceType") && unknown.contains("[m5.enormous]"), "{unknown}");
+    let all = account.aws("ec2 describe-instance-types").await;
+    assert_eq!(all.code, 125, "that the stand-in cannot do it is no answer of AWS: {all:?}");
+}

@@ -152,6 +152,26 @@ impl Planned for Denied {
     }
 }
 
+/// A quota of the account is not the usual one.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Quota {
+    /// Its code, such as `L-1216C47A`: virtual processors of running On-Demand instances.
+    code: String,
+    /// What it allows.
+    value: u32,
+}
+
+impl Planned for Quota {
+    fn write_to(&self, plan: &mut Plan) {
+        plan.quotas.insert(self.code.clone(), self.value);
+    }
+
+    fn take_from(&self, plan: &mut Plan) {
+        plan.quotas.remove(&self.code);
+    }
+}
+
 /// The credentials of eksctl and aws are another account's.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -141,6 +141,8 @@ faults! {
     Caller("aws-caller") = account::Caller;
     /// IAM does not allow actions.
     Denied("aws-denied") = account::Denied;
+    /// A quota of the account is not the usual one.
+    Quota("aws-quota") = account::Quota;
     /// The API server lets the installer do some things only.
     Rights("rights-limited") = rights::RightsLimited;
     /// An add-on of the cluster is missing, or not ACTIVE.

@@ -6,6 +6,7 @@
 
 mod account;
 mod cluster;
+mod quotas;
 mod tools;
 
 use crate::context::{Context, Run};
@@ -20,6 +21,7 @@ pub async fn run(ctx: &Context, settings: &Settings) -> Outcome {
         let mut found = Found { run: &run, evidence: Preflight::default(), blockers: Vec::new() };
         tools::check(&mut found).await;
         account::check(&mut found).await;
+        quotas::check(&mut found).await;
         cluster::check(&mut found).await;
         (found.evidence, found.blockers)
     })

@@ -96,6 +96,8 @@ pub enum Code {
     ToolMissing,
     /// `preflight`: the identity may not do what an installation does.
     PermissionDenied,
+    /// `preflight`: the account's quotas do not allow what has to be made.
+    QuotaTooSmall,
     /// `preflight`: the chart cannot be pulled.
     ChartUnreachable,
     /// `cleanup`: something would not go.
@@ -169,6 +171,7 @@ impl Code {
             | Code::WrongCluster
             | Code::ToolMissing
             | Code::PermissionDenied
+            | Code::QuotaTooSmall
             | Code::ChartUnreachable
             | Code::CleanupIncomplete
             | Code::DeadlineExceeded => Class::Failure,

@@ -9,6 +9,7 @@ mod eks;
 mod iam;
 mod parameters;
 mod query;
+mod quotas;
 mod s3;
 
 use serde_json::{Value, json};
@@ -48,10 +49,11 @@ const OPERATIONS: &[&[Operation]] = &[
     s3::OPERATIONS,
     iam::OPERATIONS,
     cloudformation::OPERATIONS,
+    quotas::OPERATIONS,
 ];
 
 /// Flags that take as many words as follow.
-const LISTS: &[&str] = &["--action-names"];
+const LISTS: &[&str] = &["--action-names", "--instance-types"];
 
 /// Services that can be asked anywhere.
 const GLOBAL_SERVICES: &[&str] = &["sts", "iam", "s3api"];
@@ -164,8 +166,12 @@ impl Session<'_> {
         if !self.cloud.denied.contains(&action) {
             return Ok(());
         }
-        // EKS and CloudFormation speak JSON and another dialect of the word.
-        let error = if service == "eks" { "AccessDeniedException" } else { "AccessDenied" };
+        // Every protocol has its own word for it.
+        let error = match service {
+            "eks" | "service-quotas" => "AccessDeniedException",
+            "ec2" => "UnauthorizedOperation",
+            _ => "AccessDenied",
+        };
         let words = format!(
             "User: arn:aws:iam::{}:user/seatrial is not authorized to perform: {action} because no identity-based policy allows the {action} action",
             self.cloud.account()
@@ -195,6 +201,7 @@ impl Session<'_> {
             ("s3api", _) => s3::run(self, operation, &region),
             ("iam", _) => iam::run(self, operation),
             ("cloudformation", _) => cloudformation::run(self, operation, &region),
+            ("service-quotas" | "ec2", _) => quotas::run(self, operation, &region),
             _ => Err(Failure::not_here(&format!("aws {service} {operation}"))),
         }
     }

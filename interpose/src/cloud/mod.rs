@@ -50,6 +50,8 @@ pub struct Cloud {
     pub caller: Option<String>,
     /// Actions that IAM does not allow the caller.
     pub denied: BTreeSet<String>,
+    /// Quotas by their code, where they are not the usual ones.
+    pub quotas: BTreeMap<String, u32>,
     /// How the account's owner reaches the cluster.
     pub admin: Admin,
     /// Kubeconfig that tells how the caller reaches it; the owner's when absent.
@@ -147,6 +149,7 @@ impl Cloud {
             holdings: plan.holdings.clone(),
             caller: plan.caller.clone(),
             denied: plan.denied.clone(),
+            quotas: plan.quotas.clone(),
             kubeconfig: plan.caller_kubeconfig.clone(),
             admin: plan.admin_kubeconfig.clone().map_or(Admin::Nobody, Admin::Kubeconfig),
             now: Arc::new(Timestamp::now),
@@ -169,6 +172,7 @@ impl Cloud {
             holdings: Holdings::default(),
             caller: None,
             denied: BTreeSet::new(),
+            quotas: BTreeMap::new(),
             admin: Admin::Client(client),
             kubeconfig: None,
             now: Arc::new(now),
