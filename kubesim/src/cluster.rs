@@ -105,8 +105,10 @@ impl Cluster {
         for shape in config.nodes {
             nodes.add(shape).map_err(Error::Content)?;
         }
-        control.settle();
-        bootstrap::forget_events(&store);
+        // A cluster that has been there for an hour has lost the events of its beginning.
+        control.settle_silently();
+        // Nor can anybody have watched it before.
+        store.compact();
         let service = ApiService::new(ApiConfig {
             store: store.clone(),
             tap: Tap::new(),

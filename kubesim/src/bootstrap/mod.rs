@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::admission;
 use crate::resources::builtins;
 use crate::status::Status;
-use crate::store::{GroupResource, Meta, Store};
+use crate::store::{GroupResource, Store};
 
 /// Parsed once in a process; a start only stores it.
 static CONTENT: LazyLock<Result<Vec<Value>, String>> = LazyLock::new(|| {
@@ -56,14 +56,6 @@ pub(crate) fn apply(store: &Store, content: bool) -> Result<(), Status> {
         store.create(&resource, object)?;
     }
     Ok(())
-}
-
-/// Forgets the events of the bootstrap, as a cluster older than an hour has.
-pub(crate) fn forget_events(store: &Store) {
-    let events = GroupResource::new("", "events");
-    for event in store.list(&events, None).0 {
-        let _ = store.delete(&events, event.namespace(), event.name(), &Default::default(), 0);
-    }
 }
 
 fn resource_of(object: &Value) -> Result<GroupResource, Status> {

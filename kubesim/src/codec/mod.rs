@@ -1,6 +1,7 @@
 //! Request bodies in the encodings that clients send: JSON, YAML and protobuf, gzipped or not.
 
 pub(crate) mod events;
+pub(crate) mod json;
 mod protobuf;
 mod syntax;
 
@@ -12,6 +13,7 @@ use serde_json::Value;
 
 use crate::handlers::header;
 use crate::status::Status;
+use crate::store::Meta as _;
 
 /// No compressed body may grow beyond this.
 const UNPACKED_LIMIT: u64 = 16 * 1024 * 1024;
@@ -117,6 +119,25 @@ pub(crate) fn go_name(value: &Value) -> &'static str {
         Value::Array(_) => "array",
         Value::Object(_) => "object",
     }
+}
+
+/// `metadata.name` of the object in a body; empty when it says none.
+pub(crate) fn name_in(headers: &HeaderMap, body: &Bytes) -> String {
+    #[derive(serde::Deserialize)]
+    struct Named {
+        metadata: Metadata,
+    }
+    #[derive(serde::Deserialize)]
+    struct Metadata {
+        name: String,
+    }
+    // The whole object is read again by whoever handles it, so here only as much as is needed.
+    if header(headers, "content-type").starts_with("application/json")
+        && header(headers, "content-encoding").is_empty()
+    {
+        return serde_json::from_slice(body).map_or_else(|_| String::new(), |it: Named| it.metadata.name);
+    }
+    decode(headers, body).map_or_else(|_| String::new(), |object| object.name().to_owned())
 }
 
 fn unpack(headers: &HeaderMap, body: &Bytes) -> Result<Bytes, Status> {

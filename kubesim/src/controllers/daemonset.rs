@@ -1,5 +1,7 @@
 //! DaemonSets: one pod on every node that takes it.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::deployment::HASH;
@@ -16,7 +18,35 @@ const COMPONENT: &str = "daemonset-controller";
 const GENERATION: &str = "pod-template-generation";
 const REVISION: &str = "controller-revision-hash";
 
-pub(crate) struct DaemonSets;
+#[derive(Default)]
+pub(crate) struct DaemonSets {
+    /// What follows from the spec of each set, which is looked at far more often than it changes.
+    drafts: BTreeMap<Key, Draft>,
+}
+
+/// What the pods of a set are made from.
+struct Draft {
+    uid: String,
+    generation: Value,
+    hash: String,
+    template: Value,
+}
+
+impl Draft {
+    fn of(set: &Value) -> Self {
+        let mut template = set["spec"]["template"].clone();
+        template["metadata"]["labels"].as_object_mut().map(|labels| labels.remove(HASH));
+        let hash = template_hash(&template, 0);
+        template["metadata"]["labels"][REVISION] = json!(hash);
+        template["metadata"]["labels"][GENERATION] = json!(set["metadata"]["generation"].to_string());
+        tolerate_node_trouble(&mut template["spec"]);
+        Self { uid: set.uid().to_owned(), generation: set["metadata"]["generation"].clone(), hash, template }
+    }
+
+    fn is_of(&self, set: &Value) -> bool {
+        self.uid == set.uid() && self.generation == set["metadata"]["generation"]
+    }
+}
 
 fn daemon_sets() -> GroupResource {
     GroupResource::new("apps", "daemonsets")
@@ -25,7 +55,7 @@ fn daemon_sets() -> GroupResource {
 impl Controller for DaemonSets {
     fn concerns(&mut self, store: &Store, resource: &GroupResource, change: &Seen<'_>) -> Vec<Key> {
         match (resource.group.as_str(), resource.resource.as_str()) {
-            ("apps", "daemonsets") if !change.deleted => vec![key_of(change.object)],
+            ("apps", "daemonsets") => vec![key_of(change.object)],
             ("", "pods") => owner_key(change.object, "DaemonSet").into_iter().collect(),
             ("", "nodes") => {
                 let same = change.previous.is_some_and(|before| {
@@ -43,27 +73,32 @@ impl Controller for DaemonSets {
 
     fn reconcile(&mut self, context: &mut Context<'_>, key: &Key) {
         let store = context.store;
-        let Some(set) = store.get(&daemon_sets(), &key.0, &key.1) else { return };
+        let Some(set) = store.get(&daemon_sets(), &key.0, &key.1) else {
+            self.drafts.remove(key);
+            return;
+        };
         let (nodes, _) = store.list(&GroupResource::new("", "nodes"), None);
-        let mut template = set["spec"]["template"].clone();
-        template["metadata"]["labels"].as_object_mut().map(|labels| labels.remove(HASH));
-        let hash = template_hash(&template, 0);
-        template["metadata"]["labels"][REVISION] = json!(hash);
-        template["metadata"]["labels"][GENERATION] = json!(set["metadata"]["generation"].to_string());
-        tolerate_node_trouble(&mut template["spec"]);
+        if self.drafts.get(key).is_none_or(|draft| !draft.is_of(&set)) {
+            self.drafts.insert(key.clone(), Draft::of(&set));
+        }
+        let Some(Draft { hash, template, .. }) = self.drafts.get(key) else { return };
         let mut counts = Counts::default();
         adopt(store, &GroupResource::new("", "pods"), &set);
         let pods: Vec<Object> = pods_of(store, &set);
         if !set.is_terminating() {
-            revisions::keep(context, &set, &format!("{}-{hash}", set.name()), &hash, &pods);
+            revisions::keep(context, &set, &format!("{}-{hash}", set.name()), hash, &pods);
+        }
+        let mut by_node: BTreeMap<&str, Vec<&Object>> = BTreeMap::new();
+        for pod in &pods {
+            by_node.entry(target(pod).unwrap_or_default()).or_default().push(pod);
         }
         for node in &nodes {
-            let should_run = fits_daemon(&json!({"spec": template["spec"]}), node);
-            let here: Vec<&Object> = pods.iter().filter(|pod| target(pod) == Some(node.name())).collect();
-            let live: Vec<&&Object> = here.iter().filter(|pod| is_active(pod)).collect();
+            let should_run = fits_daemon(template, node);
+            let here = by_node.get(node.name()).map_or(&[][..], Vec::as_slice);
+            let live: Vec<&Object> = here.iter().copied().filter(|pod| is_active(pod)).collect();
             if should_run {
                 counts.desired += 1;
-                counts.count(&live, &hash, &set, context);
+                counts.count(&live, hash, &set, context);
             } else {
                 counts.misscheduled += usize::from(!live.is_empty());
             }
@@ -76,7 +111,7 @@ impl Controller for DaemonSets {
                 delete_pod(store, dead);
             }
             if should_run && here.iter().all(|pod| !is_active(pod) && !pod.is_terminating()) {
-                let mut pod = pod_from(&set, &template);
+                let mut pod = pod_from(&set, template);
                 pin(&mut pod["spec"], node.name());
                 match create_pod(store, pod) {
                     Ok(pod) => {
@@ -95,13 +130,14 @@ impl Controller for DaemonSets {
                 remove(context, &set, pod);
             }
         }
+        let is_there = |name: &str| nodes.binary_search_by(|node| node.name().cmp(name)).is_ok();
         for pod in pods.iter().filter(|pod| is_active(pod)) {
-            if target(pod).is_some_and(|name| !nodes.iter().any(|node| node.name() == name)) {
+            if target(pod).is_some_and(|name| !is_there(name)) {
                 remove(context, &set, pod);
             }
         }
         if !set.is_terminating() && set["spec"]["updateStrategy"]["type"] != "OnDelete" {
-            update(context, &set, &pods, &hash);
+            update(context, &set, &pods, hash);
         }
         counts.write(context, key, &set);
     }
@@ -187,7 +223,7 @@ struct Counts {
 }
 
 impl Counts {
-    fn count(&mut self, live: &[&&Object], hash: &str, set: &Value, context: &Context<'_>) {
+    fn count(&mut self, live: &[&Object], hash: &str, set: &Value, context: &Context<'_>) {
         let Some(pod) = live.first() else { return };
         let delay = set["spec"]["minReadySeconds"].as_i64().unwrap_or(0);
         self.current += 1;

@@ -169,12 +169,17 @@ fn renew(context: &mut Context<'_>, deployment: &Value, new: &Object, sets: &Set
     let newest_old = sets.old.iter().map(|set| revision(set)).max().unwrap_or(0);
     let next = if revision(new) > newest_old { revision(new) } else { newest_old + 1 };
     let key = key_of(new);
+    let own = [LAST_APPLIED, REVISION, DESIRED, MAXIMUM];
+    let given = deployment["metadata"]["annotations"].as_object().into_iter().flatten();
+    let given: Vec<(&String, &Value)> = given.filter(|(name, _)| !own.contains(&name.as_str())).collect();
+    let has = |(name, value): &(&String, &Value)| new["metadata"]["annotations"].get(*name) == Some(*value);
+    if next == revision(new) && given.iter().all(has) {
+        annotate(context, deployment, next);
+        return;
+    }
     let _ = context.store.update(&replica_sets(), &key.0, &key.1, |set| {
-        let own = [LAST_APPLIED, REVISION, DESIRED, MAXIMUM];
-        for (name, value) in deployment["metadata"]["annotations"].as_object().into_iter().flatten() {
-            if !own.contains(&name.as_str()) {
-                set["metadata"]["annotations"][name] = value.clone();
-            }
+        for (name, value) in &given {
+            set["metadata"]["annotations"][*name] = (*value).clone();
         }
         if next != revision(set) {
             let history = "deployment.kubernetes.io/revision-history";
@@ -191,6 +196,9 @@ fn renew(context: &mut Context<'_>, deployment: &Value, new: &Object, sets: &Set
 }
 
 fn annotate(context: &Context<'_>, deployment: &Value, revision: i64) {
+    if deployment["metadata"]["annotations"][REVISION] == revision.to_string().as_str() {
+        return;
+    }
     let key = key_of(deployment);
     let _ = context.store.update(&deployments(), &key.0, &key.1, |object| {
         object["metadata"]["annotations"][REVISION] = json!(revision.to_string());
@@ -201,6 +209,14 @@ fn annotate(context: &Context<'_>, deployment: &Value, revision: i64) {
 fn scale(context: &mut Context<'_>, deployment: &Value, set: &Object, wanted: i64) {
     let current = replicas(set);
     let budget = Budget::of(deployment);
+    let (desired, maximum) = (budget.replicas.to_string(), (budget.replicas + budget.surge).to_string());
+    let annotations = &set["metadata"]["annotations"];
+    if set["spec"]["replicas"] == wanted
+        && annotations[DESIRED] == desired.as_str()
+        && annotations[MAXIMUM] == maximum.as_str()
+    {
+        return;
+    }
     let key = key_of(set);
     let _ = context.store.update(&replica_sets(), &key.0, &key.1, |object| {
         if object["spec"]["replicas"] != json!(wanted) {
@@ -209,8 +225,8 @@ fn scale(context: &mut Context<'_>, deployment: &Value, set: &Object, wanted: i6
             object["metadata"]["generation"] = json!(generation);
         }
         let annotations = &mut object["metadata"]["annotations"];
-        annotations[DESIRED] = json!(budget.replicas.to_string());
-        annotations[MAXIMUM] = json!((budget.replicas + budget.surge).to_string());
+        annotations[DESIRED] = json!(desired);
+        annotations[MAXIMUM] = json!(maximum);
         Ok(())
     });
     if wanted != current {

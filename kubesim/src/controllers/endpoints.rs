@@ -1,6 +1,6 @@
 //! Endpoints and EndpointSlices of the services that select pods.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::owned::is_ready;
 use super::{Context, Controller, Key, Seen, key_of};
@@ -20,8 +20,10 @@ impl Controller for Endpoints {
             ("", "pods") => {
                 let (services, _) = store.list(&services(), Some(change.object.namespace()));
                 let selects = |service: &&Object| {
-                    selects(service, change.object.labels())
-                        || change.previous.is_some_and(|pod| selects(service, pod.labels()))
+                    selector(service).is_some_and(|selector| {
+                        selector.matches(change.object.labels())
+                            || change.previous.is_some_and(|pod| selector.matches(pod.labels()))
+                    })
                 };
                 services.iter().filter(selects).map(|service| key_of(service)).collect()
             }
@@ -37,16 +39,14 @@ impl Controller for Endpoints {
             let _ = store.delete(&endpoints, &key.0, &key.1, &Preconditions::default(), 0);
             return;
         };
-        if service["spec"]["selector"].as_object().is_none_or(Map::is_empty)
-            || service["spec"]["type"] == "ExternalName"
-        {
+        let Some(selector) = selector(&service).filter(|_| service["spec"]["type"] != "ExternalName") else {
             return;
-        }
+        };
         let (pods, _) = store.list(&GroupResource::new("", "pods"), Some(&key.0));
         let backing: Vec<&Object> = pods
             .iter()
             .filter(|pod| {
-                selects(&service, pod.labels())
+                selector.matches(pod.labels())
                     && pod["status"]["podIP"].as_str().is_some_and(|ip| !ip.is_empty())
                     && !matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"))
             })
@@ -56,13 +56,10 @@ impl Controller for Endpoints {
     }
 }
 
-fn selects(service: &Value, labels: Option<&Map<String, Value>>) -> bool {
-    let Some(selector) = service["spec"]["selector"].as_object().filter(|selector| !selector.is_empty())
-    else {
-        return false;
-    };
-    LabelSelector::from_value(&json!({"matchLabels": selector}))
-        .is_some_and(|selector| selector.matches(labels))
+/// What a service selects; `None` when that is nothing.
+fn selector(service: &Value) -> Option<LabelSelector> {
+    let labels = service["spec"]["selector"].as_object().filter(|labels| !labels.is_empty())?;
+    LabelSelector::from_value(&json!({"matchLabels": labels}))
 }
 
 /// Creates the object, or brings the fields that the controller owns to what they should be.

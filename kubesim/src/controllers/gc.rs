@@ -38,6 +38,14 @@ impl Controller for GarbageCollector {
         }
         let object = change.object;
         let uid = object.uid();
+        // Nearly every change is of something else.
+        if let Some(previous) = change.previous.filter(|_| !change.deleted)
+            && !object.is_terminating()
+            && previous.uid() == uid
+            && previous["metadata"]["ownerReferences"] == object["metadata"]["ownerReferences"]
+        {
+            return Vec::new();
+        }
         let before: BTreeSet<&str> =
             change.previous.into_iter().flat_map(|object| owner_uids(object)).collect();
         let after: BTreeSet<&str> =
@@ -67,6 +75,10 @@ impl Controller for GarbageCollector {
             }
         }
         keys
+    }
+
+    fn forget(&mut self) {
+        *self = Self::default();
     }
 
     fn reconcile(&mut self, context: &mut Context<'_>, key: &Key) {

@@ -57,6 +57,9 @@ pub(crate) trait Controller: Send {
     /// Brings what a key stands for one step nearer to what it should be.
     fn reconcile(&mut self, context: &mut Context<'_>, key: &Key);
 
+    /// What it has noted of objects is void, for changes of them were missed: all that are there follow.
+    fn forget(&mut self) {}
+
     /// Keys to look at for a reason that is not an object's change, such as a setting of the model.
     fn woken(&mut self, _store: &Store) -> Vec<Key> {
         Vec::new()
@@ -103,6 +106,10 @@ impl Context<'_> {
 
     /// Sets the status of an object if it differs. Whoever deleted it meanwhile has the last word.
     pub(crate) fn set_status(&self, resource: &GroupResource, key: &Key, status: &Value) {
+        let known = self.store.get(resource, &key.0, &key.1);
+        if known.is_none_or(|object| object["status"] == *status) {
+            return;
+        }
         let _ = self.store.update(resource, &key.0, &key.1, |object| {
             object["status"] = status.clone();
             Ok(())
@@ -137,7 +144,7 @@ impl ControlLoop {
             Box::new(gc::GarbageCollector::default()),
             Box::new(node_lifecycle::NodeLifecycle::default()),
             Box::new(deployment::Deployments),
-            Box::new(daemonset::DaemonSets),
+            Box::new(daemonset::DaemonSets::default()),
             Box::new(statefulset::StatefulSets),
             Box::new(cronjob::CronJobs),
             Box::new(job::Jobs),
@@ -164,6 +171,13 @@ impl ControlLoop {
         let clock = store.clock();
         let recorder = Recorder::new(store.clone());
         Self { store, clock, recorder, controllers, marked, timers: BTreeMap::new(), seen: 0 }
+    }
+
+    /// [`ControlLoop::settle`] without a word: what happened before anybody looked is told in no event.
+    pub(crate) fn settle_silently(&mut self) {
+        self.recorder.silent = true;
+        self.settle();
+        self.recorder.silent = false;
     }
 
     /// Goes on until nothing is marked and nothing is due.
@@ -221,6 +235,9 @@ impl ControlLoop {
             // does that lists again after a 410.
             Err(_) => {
                 self.seen = self.store.revision();
+                for controller in &mut self.controllers {
+                    controller.forget();
+                }
                 for resource in self.store.resources() {
                     for object in self.store.list(&resource, None).0 {
                         let seen = Seen { object: &object, previous: None, deleted: false };

@@ -84,10 +84,14 @@ impl Controller for NodeLifecycle {
         if node.is_empty() { Vec::new() } else { vec![(String::new(), node.to_owned())] }
     }
 
+    fn forget(&mut self) {
+        self.nodes.clear();
+        self.ready = 0;
+    }
+
     fn reconcile(&mut self, context: &mut Context<'_>, key: &Key) {
         let store = context.store;
-        let on_node: Vec<Object> =
-            store.list(&pods(), None).0.into_iter().filter(|pod| pod["spec"]["nodeName"] == key.1).collect();
+        let on_node: Vec<Object> = store.pods_on(&key.1);
         let Some(node) = store.get(&nodes(), "", &key.1) else {
             self.registered.remove(&key.1);
             // Nobody is left to stop them: the pod garbage collector removes them outright.
@@ -157,6 +161,13 @@ fn taint(store: &Store, node: &Value, now: &str, all_lost: bool) {
             || key == UNSCHEDULABLE
             || PRESSURES.iter().any(|(_, pressure)| key == *pressure)
     };
+    let found = || node["spec"]["taints"].as_array().into_iter().flatten();
+    let has = |(key, effect): &(&str, &str)| found().any(|it| it["key"] == *key && it["effect"] == *effect);
+    let ours_found = found().filter(|taint| ours(taint["key"].as_str().unwrap_or_default())).count();
+    let left_empty = node["spec"]["taints"].as_array().is_some_and(Vec::is_empty);
+    if ours_found == wanted.len() && wanted.iter().all(has) && !left_empty {
+        return;
+    }
     let _ = store.update(&nodes(), "", node.name(), |node| {
         let before = node["spec"]["taints"].as_array().cloned().unwrap_or_default();
         let stays = |taint: &Value| {

@@ -40,9 +40,9 @@ pub(crate) fn owner_key(object: &Value, kind: &str) -> Option<Key> {
 
 /// Objects of `resource` in the owner's namespace that it controls, in order of name.
 pub(crate) fn children(store: &Store, resource: &GroupResource, owner: &Value) -> Vec<Object> {
-    let (objects, _) = store.list(resource, Some(owner.namespace()));
-    let mine = |object: &Object| controller_of(object).is_some_and(|by| by.uid == owner.uid());
-    objects.into_iter().filter(mine).collect()
+    let mut objects = store.controlled_by(resource, owner.uid());
+    objects.retain(|object| object.namespace() == owner.namespace());
+    objects
 }
 
 /// Takes over what an owner selects and nobody controls, such as the orphans of one that went.
@@ -50,8 +50,9 @@ pub(crate) fn adopt(store: &Store, resource: &GroupResource, owner: &Value) {
     if owner.is_terminating() {
         return;
     }
+    let Some(selector) = selector_of(owner) else { return };
     let (objects, _) = store.list(resource, Some(owner.namespace()));
-    for orphan in objects.iter().filter(|object| is_orphan_of(owner, object)) {
+    for orphan in objects.iter().filter(|object| is_loose(object) && selector.matches(object.labels())) {
         let _ = store.update(resource, orphan.namespace(), orphan.name(), |object| {
             let mut references =
                 object["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default();
@@ -62,21 +63,24 @@ pub(crate) fn adopt(store: &Store, resource: &GroupResource, owner: &Value) {
     }
 }
 
-/// Whether nobody controls an object that an owner's selector selects.
-fn is_orphan_of(owner: &Value, object: &Value) -> bool {
-    controller_of(object).is_none()
-        && !object.is_terminating()
-        && LabelSelector::from_value(&owner["spec"]["selector"])
-            .is_some_and(|selector| !selector.is_empty() && selector.matches(object.labels()))
+/// What an owner selects; `None` when that is nothing, or everything.
+fn selector_of(owner: &Value) -> Option<LabelSelector> {
+    LabelSelector::from_value(&owner["spec"]["selector"]).filter(|selector| !selector.is_empty())
+}
+
+/// Whether an object may be taken over.
+fn is_loose(object: &Value) -> bool {
+    controller_of(object).is_none() && !object.is_terminating()
 }
 
 /// The owners of a resource that would adopt an object which nobody controls.
 pub(crate) fn adopters(store: &Store, owners: &GroupResource, object: &Value) -> Vec<Key> {
-    if controller_of(object).is_some() || object.is_terminating() {
+    if !is_loose(object) {
         return Vec::new();
     }
     let (owners, _) = store.list(owners, Some(object.namespace()));
-    owners.iter().filter(|owner| is_orphan_of(owner, object)).map(|owner| super::key_of(owner)).collect()
+    let selects = |owner: &&Object| selector_of(owner).is_some_and(|it| it.matches(object.labels()));
+    owners.iter().filter(selects).map(|owner| super::key_of(owner)).collect()
 }
 
 /// The pods that an object controls.

@@ -13,8 +13,8 @@ fn budgets() -> GroupResource {
     GroupResource::new("policy", "poddisruptionbudgets")
 }
 
-fn selects(budget: &Value, pod: &Value) -> bool {
-    LabelSelector::from_value(&budget["spec"]["selector"]).is_some_and(|s| s.matches(pod.labels()))
+fn selector(budget: &Value) -> Option<LabelSelector> {
+    LabelSelector::from_value(&budget["spec"]["selector"])
 }
 
 impl Controller for DisruptionBudgets {
@@ -26,14 +26,18 @@ impl Controller for DisruptionBudgets {
             return Vec::new();
         }
         let (budgets, _) = store.list(&budgets(), Some(change.object.namespace()));
-        budgets.iter().filter(|budget| selects(budget, change.object)).map(|budget| key_of(budget)).collect()
+        let selects =
+            |budget: &&Object| selector(budget).is_some_and(|it| it.matches(change.object.labels()));
+        budgets.iter().filter(selects).map(|budget| key_of(budget)).collect()
     }
 
     fn reconcile(&mut self, context: &mut Context<'_>, key: &Key) {
         let store = context.store;
         let Some(budget) = store.get(&budgets(), &key.0, &key.1) else { return };
         let (pods, _) = store.list(&GroupResource::new("", "pods"), Some(&key.0));
-        let pods: Vec<&Object> = pods.iter().filter(|pod| is_active(pod) && selects(&budget, pod)).collect();
+        let selector = selector(&budget);
+        let selects = |pod: &Object| selector.as_ref().is_some_and(|it| it.matches(pod.labels()));
+        let pods: Vec<&Object> = pods.iter().filter(|pod| is_active(pod) && selects(pod)).collect();
         if pods.is_empty() {
             let nobody = Note::normal("controllermanager", "NoPods", "No matching pods found");
             context.recorder.note(&budget, &nobody);

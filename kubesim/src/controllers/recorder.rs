@@ -7,6 +7,8 @@ use crate::store::{GroupResource, Meta, Store};
 /// Writes events.
 pub(crate) struct Recorder {
     store: Store,
+    /// Whether it writes nothing.
+    pub(super) silent: bool,
 }
 
 /// One event to be written.
@@ -43,11 +45,14 @@ fn events() -> GroupResource {
 
 impl Recorder {
     pub(crate) fn new(store: Store) -> Self {
-        Self { store }
+        Self { store, silent: false }
     }
 
     /// Writes an event about `object`, or counts up the one that says the same.
     pub(crate) fn note(&mut self, object: &Value, note: &Note<'_>) {
+        if self.silent {
+            return;
+        }
         let now = self.store.clock().rfc3339();
         let (namespace, name) = place(object, &[note.reason, note.message, note.field_path, note.component]);
         let counted = self.store.update(&events(), &namespace, &name, |event| {
@@ -79,6 +84,9 @@ impl Recorder {
     /// Writes an event of the `events.k8s.io` recorder, which the scheduler uses: times in `eventTime`
     /// and `series`, the component in `reportingComponent`.
     pub(crate) fn note_series(&mut self, object: &Value, action: &str, note: &Note<'_>) {
+        if self.silent {
+            return;
+        }
         let now = self.store.clock().rfc3339_micro();
         let (namespace, name) = place(object, &[note.reason, note.message, action, note.component]);
         let counted = self.store.update(&events(), &namespace, &name, |event| {

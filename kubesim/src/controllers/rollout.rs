@@ -15,8 +15,8 @@ pub(super) struct Sets {
 
 impl Sets {
     pub(super) fn of(deployment: &Value, sets: Vec<Object>) -> Self {
-        let wanted = bare(&deployment["spec"]["template"]);
-        let is_new = |set: &Object| bare(&set["spec"]["template"]) == wanted;
+        let wanted = &deployment["spec"]["template"];
+        let is_new = |set: &Object| alike(&set["spec"]["template"], wanted, &["metadata", "labels", HASH]);
         let new = sets.iter().find(|set| is_new(set)).cloned();
         let other = |set: &Object| new.as_ref().is_none_or(|new| !std::sync::Arc::ptr_eq(new, set));
         let old = sets.iter().filter(|set| other(set)).cloned().collect();
@@ -24,21 +24,24 @@ impl Sets {
     }
 }
 
-/// A template without the label that tells its set's pods apart.
-fn bare(template: &Value) -> Value {
-    let mut template = template.clone();
-    if let Some(labels) = template["metadata"]["labels"].as_object_mut() {
-        labels.remove(HASH);
-    }
-    template
+/// Whether two values are the same but for what is at `path`: here a template's label that tells the pods
+/// of its set apart.
+fn alike(a: &Value, b: &Value, path: &[&str]) -> bool {
+    let Some((field, rest)) = path.split_first() else { return true };
+    let (Some(left), Some(right)) = (a.as_object(), b.as_object()) else { return a == b };
+    let others = left.iter().filter(|(name, _)| name != field);
+    others.eq(right.iter().filter(|(name, _)| name != field)) && alike(&a[*field], &b[*field], rest)
 }
 
 /// The `pod-template-hash` of a template: FNV-1a over its JSON, in the alphabet of generated names.
 pub(super) fn template_hash(template: &Value, collisions: i64) -> String {
     const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
     let mut hash: u32 = 0x811c_9dc5;
-    let text = if collisions == 0 { template.to_string() } else { format!("{template}{collisions}") };
-    for byte in text.bytes() {
+    let mut text = crate::codec::json::to_vec(template);
+    if collisions != 0 {
+        text.extend_from_slice(collisions.to_string().as_bytes());
+    }
+    for byte in text {
         hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
     }
     // SafeEncodeString maps each character of the decimal number into the alphabet.

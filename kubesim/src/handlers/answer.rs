@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::negotiate::Format;
 use super::{Call, present, presentable};
+use crate::codec::json;
 use crate::resources::Resource;
 use crate::status::Status;
 use crate::store::Object;
@@ -157,10 +158,8 @@ fn list(resource: &Resource, items: &[Object], metadata: Value, call: &Call) -> 
                 // Items of a list of built-in objects do not say again what they are.
                 if resource.custom.is_none() && resource.group != "events.k8s.io" {
                     untyped(&mut out, item);
-                } else if presentable(resource, item) {
-                    out.extend_from_slice(&to_bytes(item));
                 } else {
-                    out.extend_from_slice(&to_bytes(&present(resource, item)));
+                    write_json(&mut out, resource, item);
                 }
             }
             out.extend_from_slice(b"]}");
@@ -183,12 +182,20 @@ fn untyped(out: &mut Vec<u8>, object: &Value) {
         if index > 0 {
             out.push(b',');
         }
-        // A key is a string and a value has only string keys, so neither can fail.
-        let _ = serde_json::to_writer(&mut *out, key);
+        json::string(out, key);
         out.push(b':');
-        let _ = serde_json::to_writer(&mut *out, value);
+        json::write(out, value);
     }
     out.push(b'}');
+}
+
+/// Appends an object as a resource's version presents it.
+pub(crate) fn write_json(out: &mut Vec<u8>, resource: &Resource, object: &Object) {
+    if presentable(resource, object) {
+        json::write(out, object);
+    } else {
+        json::write(out, &present(resource, object));
+    }
 }
 
 /// `PartialObjectMetadata` of an object.
@@ -200,8 +207,7 @@ pub(crate) fn partial(_: &Resource, object: &Value, version: &str) -> Value {
 }
 
 pub(crate) fn to_bytes(value: &Value) -> Vec<u8> {
-    // A `Value` has only string keys and no reader behind it, so writing it cannot fail.
-    serde_json::to_vec(value).unwrap_or_default()
+    json::to_vec(value)
 }
 
 fn to_yaml(value: &Value) -> Vec<u8> {

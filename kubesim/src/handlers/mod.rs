@@ -117,7 +117,7 @@ impl Core {
         let mut response =
             tap::pass(&self.tap, clock, asked, |asked| std::future::ready(Ok(self.answer(asked)))).await?;
         // As any server does; one whose clock is set apart shows it here.
-        let date = clock.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        let date = crate::clock::http_date(clock.now());
         if let Ok(date) = http::HeaderValue::from_str(&date) {
             response.headers_mut().insert(http::header::DATE, date);
         }

@@ -95,13 +95,26 @@ impl Core {
         let exact = asked.is_some() && call.info.query.get("resourceVersionMatch") == Some("Exact");
         let namespace = namespace_filter(call, resource);
         let token = call.info.query.get("continue").map(Continue::decode).transpose()?;
-        let (mut items, mut revision) = self.store.list(&resource.storage(), namespace);
+        let (mut items, mut revision) = match (&token, selection.fields.node()) {
+            // Only pods have a node to be selected by.
+            (None, Some(node)) => {
+                let (mut pods, revision) = self.store.pods_on_at(node);
+                pods.retain(|pod| namespace.is_none_or(|namespace| pod.namespace() == namespace));
+                (pods, revision)
+            }
+            (None, None) => self.store.list(&resource.storage(), namespace),
+            (Some(from), _) => {
+                self.store.list_from(&resource.storage(), namespace, (&from.namespace, &from.name))
+            }
+        };
         if let Some(asked) = asked.filter(|asked| *asked > revision) {
             return Err(Status::too_large_resource_version(asked, revision));
         }
         // A page belongs to the state that the first page showed.
         let at = token.as_ref().map(|token| token.revision).or(asked.filter(|_| exact));
-        if let Some(at) = at.filter(|at| *at != revision) {
+        // What has not changed since is as it was.
+        let changed = at.is_some_and(|at| self.store.has_changed(&resource.storage(), at));
+        if let Some(at) = at.filter(|_| changed) {
             items = self.store.list_at(&resource.storage(), namespace, at).map_err(|expired| {
                 let message = if token.is_some() {
                     STALE_PAGE
@@ -110,12 +123,12 @@ impl Core {
                 };
                 Status { message: message.to_owned(), ..expired }
             })?;
-            revision = at;
         }
+        revision = at.unwrap_or(revision);
         items.retain(|item| selection.matches(item));
         let mut metadata = Map::new();
         metadata.insert("resourceVersion".into(), json!(revision.to_string()));
-        if let Some(from) = token {
+        if let Some(from) = token.filter(|_| changed) {
             items.retain(|item| {
                 (item.namespace(), item.name()) >= (from.namespace.as_str(), from.name.as_str())
             });

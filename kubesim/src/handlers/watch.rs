@@ -8,10 +8,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::answer::{Reply, partial, to_bytes};
+use super::answer::{Reply, partial, to_bytes, write_json};
 use super::negotiate::Format;
 use super::read::{Selection, namespace_filter, revision_of};
-use super::{Call, Core, options, present};
+use super::{Call, Core, options, present, presentable};
 use crate::clock::Clock;
 use crate::resources::Resource;
 use crate::status::Status;
@@ -20,6 +20,9 @@ use crate::transport::Body;
 
 /// How long a watch lasts when the client does not say. The real server draws from 30 to 60 minutes.
 const LASTS: Duration = Duration::from_secs(45 * 60);
+
+/// How many bytes of events are sent at once.
+const PIECE: usize = 16 * 1024;
 
 /// How often a bookmark is sent, as the real watch cache does.
 const BOOKMARK: Duration = Duration::from_secs(60);
@@ -122,7 +125,7 @@ struct Watcher {
 impl Watcher {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
-            if let Some(bytes) = self.ready.pop_front() {
+            if let Some(bytes) = self.some_ready() {
                 return Some(bytes);
             }
             if self.ended {
@@ -138,7 +141,11 @@ impl Watcher {
                 biased;
                 event = self.watch.next() => match event {
                     None => return None,
-                    Some(Ok(event)) => self.push(&event),
+                    Some(Ok(event)) => {
+                        self.push(&event);
+                        let rest: Vec<WatchEvent> = self.watch.rest().collect();
+                        rest.iter().for_each(|event| self.push(event));
+                    }
                     Some(Err(expired)) => {
                         self.ended = true;
                         return Some(line(&json!({"type": "ERROR", "object": expired.to_json()})));
@@ -153,6 +160,22 @@ impl Watcher {
         }
     }
 
+    /// What is ready to be sent, as much at once as is worth it: each piece costs a frame, a record and a wake-up of
+    /// the client.
+    fn some_ready(&mut self) -> Option<Bytes> {
+        let first = self.ready.pop_front()?;
+        if self.ready.is_empty() {
+            return Some(first);
+        }
+        let mut together = first.to_vec();
+        while together.len() < PIECE
+            && let Some(next) = self.ready.pop_front()
+        {
+            together.extend_from_slice(&next);
+        }
+        Some(together.into())
+    }
+
     /// A change seen through the selectors: one that leaves the selection is a deletion, one that enters
     /// it an addition.
     fn push(&mut self, event: &WatchEvent) {
@@ -160,9 +183,9 @@ impl Watcher {
         let before = event.previous.as_ref().is_some_and(|previous| (self.selected)(previous));
         let bytes = match (before, now) {
             (false, false) => return,
-            (false, true) => self.form.event("ADDED", &event.object),
-            (true, true) => self.form.event("MODIFIED", &event.object),
-            (true, false) if event.event == EventType::Deleted => self.form.event("DELETED", &event.object),
+            (false, true) => self.form.change("ADDED", event),
+            (true, true) => self.form.change("MODIFIED", event),
+            (true, false) if event.event == EventType::Deleted => self.form.change("DELETED", event),
             (true, false) => {
                 // The last state that was selected, at the revision of the change.
                 let mut last = event.previous.as_deref().cloned().unwrap_or_default();
@@ -183,7 +206,23 @@ struct Form {
 }
 
 impl Form {
+    /// A change with the object after it. What every watch is sent alike is written once for all.
+    fn change(&mut self, kind: &str, event: &WatchEvent) -> Bytes {
+        if self.is_plain() && presentable(&self.resource, &event.object) {
+            return framed(kind, |out| out.extend_from_slice(event.json()));
+        }
+        self.event(kind, &event.object)
+    }
+
+    /// Whether objects are sent as they are.
+    fn is_plain(&self) -> bool {
+        self.table.is_none() && !matches!(self.format, Format::Metadata(_))
+    }
+
     fn event(&mut self, kind: &str, object: &Object) -> Bytes {
+        if self.is_plain() {
+            return framed(kind, |out| write_json(out, &self.resource, object));
+        }
         let object = match (self.format, &mut self.table) {
             (Format::Metadata(version), _) => partial(&self.resource, object, version),
             (_, Some(table)) => {
@@ -216,6 +255,17 @@ impl Form {
         };
         line(&json!({"type": "BOOKMARK", "object": object}))
     }
+}
+
+/// An event whose object `write` writes.
+fn framed(kind: &str, write: impl FnOnce(&mut Vec<u8>)) -> Bytes {
+    let mut bytes = Vec::with_capacity(2048);
+    bytes.extend_from_slice(b"{\"type\":\"");
+    bytes.extend_from_slice(kind.as_bytes());
+    bytes.extend_from_slice(b"\",\"object\":");
+    write(&mut bytes);
+    bytes.extend_from_slice(b"}\n");
+    Bytes::from(bytes)
 }
 
 fn line(event: &Value) -> Bytes {

@@ -428,7 +428,7 @@ fn backoff(failures: u32) -> Duration {
 }
 
 pub(super) fn time(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    crate::clock::rfc3339(at)
 }
 
 /// A duration as Go prints it: `10s`, `1m20s`, `5m0s`.

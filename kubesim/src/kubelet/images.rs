@@ -53,6 +53,8 @@ struct Table {
     /// Later entries win.
     behaviours: Vec<(String, Behaviour)>,
     logs: Vec<(String, String)>,
+    /// Parts of image references whose behaviour is another since somebody asked.
+    changed: Vec<String>,
 }
 
 /// Behaviours by image. Cloning shares it; a change takes effect at once, also for what runs.
@@ -73,15 +75,28 @@ impl Images {
         let part = part.into();
         let mut table = locked(&self.table);
         table.behaviours.retain(|(known, _)| *known != part);
-        table.behaviours.push((part, behaviour));
+        table.behaviours.push((part.clone(), behaviour));
+        table.changed.push(part);
         drop(table);
         self.wake.notify_one();
     }
 
     /// Containers whose image reference contains `part` behave as if it had never been set.
     pub fn unset(&self, part: &str) {
-        locked(&self.table).behaviours.retain(|(known, _)| known != part);
+        let mut table = locked(&self.table);
+        table.behaviours.retain(|(known, _)| known != part);
+        table.changed.push(part.to_owned());
+        drop(table);
         self.wake.notify_one();
+    }
+
+    /// Parts of image references whose containers may behave otherwise than when this was last asked.
+    pub(super) fn take_changed(&self) -> Vec<String> {
+        let mut table = locked(&self.table);
+        let mut changed = std::mem::take(&mut table.changed);
+        let needs = table.behaviours.iter().filter(|(_, it)| matches!(it, Behaviour::Needs { .. }));
+        changed.extend(needs.map(|(part, _)| part.clone()));
+        changed
     }
 
     /// What a container of this image does at this moment; [`Behaviour::Runs`] unless said otherwise.

@@ -15,7 +15,7 @@ mod pod;
 pub mod remote;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use serde_json::Value;
 
@@ -39,6 +39,8 @@ pub(crate) struct Kubelets {
     images: Images,
     logs: ContainerLogs,
     runs: BTreeMap<Key, Run>,
+    /// Each node as it was when everything had been said of it.
+    told: BTreeMap<String, Weak<Value>>,
     addresses: u32,
     /// Images that a node has: a second container starts without pulling.
     pulled: std::collections::BTreeSet<(String, String)>,
@@ -63,6 +65,7 @@ impl Kubelets {
             images,
             logs,
             runs: BTreeMap::new(),
+            told: BTreeMap::new(),
             addresses: 0,
             pulled: std::collections::BTreeSet::new(),
             unconfigured: std::collections::BTreeSet::new(),
@@ -78,6 +81,7 @@ impl Kubelets {
     fn reconcile_node(&mut self, context: &mut Context<'_>, name: &str) {
         let Some(node) = context.store.get(&nodes(), "", name) else {
             self.nodes.forget(name);
+            self.told.remove(name);
             self.pulled.retain(|(node, _)| node != name);
             node::release_lease(context.store, name);
             return;
@@ -86,11 +90,20 @@ impl Kubelets {
         if node.uid().is_empty() {
             return;
         }
-        let said = self.nodes.write_status(context.store, &node);
-        for (kind, reason, message) in said {
-            let note =
-                Note { component: COMPONENT, host: name, kind, reason, message: &message, field_path: "" };
-            context.recorder.note(&node, &note);
+        if self.told.get(name).is_none_or(|told| !std::ptr::eq(told.as_ptr(), Arc::as_ptr(&node))) {
+            let (written, said) = self.nodes.write_status(context.store, &node);
+            for (kind, reason, message) in said {
+                let note = Note {
+                    component: COMPONENT,
+                    host: name,
+                    kind,
+                    reason,
+                    message: &message,
+                    field_path: "",
+                };
+                context.recorder.note(&node, &note);
+            }
+            self.told.insert(name.to_owned(), written.map_or_else(Weak::new, |node| Arc::downgrade(&node)));
         }
         node::renew_lease(context, &node);
     }
@@ -190,7 +203,14 @@ impl Kubelets {
             context.again_at(next);
         }
         if let Some(status) = run.status_to_write(&pod, &context.clock) {
-            context.set_status(&pods(), key, &status);
+            let written = store.update(&pods(), &key.0, &key.1, |pod| {
+                pod["status"] = status;
+                Ok(())
+            });
+            // Whoever deleted it meanwhile has the last word.
+            if let Ok(written) = written {
+                run.wrote(&written);
+            }
         }
     }
 
@@ -225,14 +245,18 @@ impl Controller for Kubelets {
             ("", "nodes") => {
                 let mut keys = vec![key_of(change.object)];
                 if change.deleted || change.previous.is_none() {
-                    keys.extend(pods_on(store, change.object.name()));
+                    keys.extend(store.pods_on(change.object.name()).iter().map(|pod| key_of(pod)));
                 }
                 keys
             }
             ("", "pods")
                 if change.object["spec"]["nodeName"].as_str().is_some_and(|node| !node.is_empty()) =>
             {
-                vec![key_of(change.object)]
+                let key = key_of(change.object);
+                // What a kubelet wrote itself is no news to it.
+                let own =
+                    !change.deleted && self.runs.get(&key).is_some_and(|run| run.has_written(change.object));
+                if own { Vec::new() } else { vec![key] }
             }
             ("", "configmaps" | "secrets") if !change.deleted => {
                 let namespace = change.object.namespace();
@@ -242,10 +266,27 @@ impl Controller for Kubelets {
         }
     }
 
+    fn forget(&mut self) {
+        self.told.clear();
+    }
+
     fn woken(&mut self, store: &Store) -> Vec<Key> {
-        let nodes = store.list(&nodes(), None).0;
-        let pods = store.list(&pods(), None).0;
-        nodes.iter().chain(&pods).map(|object| key_of(object)).collect()
+        let mut keys = Vec::new();
+        for name in self.nodes.take_changed() {
+            self.told.remove(&name);
+            keys.extend(store.pods_on(&name).iter().map(|pod| key_of(pod)));
+            keys.push((String::new(), name));
+        }
+        let changed = self.images.take_changed();
+        if !changed.is_empty() {
+            let concerned = |pod: &&Object| {
+                let all = containers(pod, "initContainers").chain(containers(pod, "containers"));
+                let mut images = all.filter_map(|container| container["image"].as_str());
+                images.any(|image| changed.iter().any(|part| image.contains(part.as_str())))
+            };
+            keys.extend(store.list(&pods(), None).0.iter().filter(concerned).map(|pod| key_of(pod)));
+        }
+        keys
     }
 
     fn reconcile(&mut self, context: &mut Context<'_>, key: &Key) {
@@ -255,11 +296,6 @@ impl Controller for Kubelets {
             self.reconcile_pod(context, key);
         }
     }
-}
-
-fn pods_on(store: &Store, node: &str) -> Vec<Key> {
-    let (pods, _) = store.list(&pods(), None);
-    pods.iter().filter(|pod| pod["spec"]["nodeName"] == node).map(|pod| key_of(pod)).collect()
 }
 
 /// A value shared between the model and those who set it.

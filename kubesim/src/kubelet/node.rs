@@ -1,6 +1,6 @@
 //! Nodes: how a kubelet registers one, what it says of it, and its lease.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::{locked, nodes};
 use crate::controllers::{Context, set_condition};
 use crate::scheduler::quantity::Quantity;
 use crate::status::Status;
-use crate::store::{GroupResource, Meta, Preconditions, Store};
+use crate::store::{GroupResource, Meta, Object, Preconditions, Store};
 
 /// How often a lease is renewed: a quarter of its 40 s.
 const RENEW: Duration = Duration::from_secs(10);
@@ -74,6 +74,8 @@ pub struct Nodes {
     store: Store,
     region: String,
     shapes: Arc<Mutex<BTreeMap<String, NodeShape>>>,
+    /// Nodes that were told to be otherwise since somebody asked.
+    changed: Arc<Mutex<BTreeSet<String>>>,
     wake: Arc<Notify>,
     /// The port at which an API server outside this process asks for logs.
     port: Arc<OnceLock<u16>>,
@@ -81,7 +83,7 @@ pub struct Nodes {
 
 impl Nodes {
     pub(crate) fn new(store: Store, region: String, wake: Arc<Notify>) -> Self {
-        Self { store, region, shapes: Arc::default(), wake, port: Arc::default() }
+        Self { store, region, shapes: Arc::default(), changed: Arc::default(), wake, port: Arc::default() }
     }
 
     /// Nodes that register from now on say that their kubelets listen on this port of 127.0.0.1.
@@ -151,6 +153,7 @@ impl Nodes {
         shape.ready = ready;
         shape.not_ready_message = message;
         drop(shapes);
+        locked(&self.changed).insert(name.to_owned());
         self.wake.notify_one();
         Ok(())
     }
@@ -191,6 +194,11 @@ impl Nodes {
         format!("{}{}", self.region, ["a", "b", "c"][usize::try_from(hash(name) % 3).unwrap_or(0)])
     }
 
+    /// The nodes that were told to be otherwise since this was last asked.
+    pub(super) fn take_changed(&self) -> BTreeSet<String> {
+        std::mem::take(&mut *locked(&self.changed))
+    }
+
     pub(super) fn forget(&self, name: &str) {
         locked(&self.shapes).remove(name);
     }
@@ -205,12 +213,13 @@ impl Nodes {
         said.unwrap_or_else(|| NO_CNI.to_owned())
     }
 
-    /// Writes what the kubelet says of its node; answers with the events: type, reason, message.
+    /// Writes what the kubelet says of its node; answers with the node as it is then, and with the events: type,
+    /// reason, message.
     pub(super) fn write_status(
         &self,
         store: &Store,
         node: &Value,
-    ) -> Vec<(&'static str, &'static str, String)> {
+    ) -> (Option<Object>, Vec<(&'static str, &'static str, String)>) {
         let name = node.name();
         let shape = locked(&self.shapes).get(name).cloned().unwrap_or_else(|| self.unknown(name));
         let now = store.clock().rfc3339();
@@ -282,7 +291,7 @@ impl Nodes {
             set_condition(&mut conditions, ready, &now);
         }
         status["conditions"] = json!(conditions);
-        let _ = store.update(&nodes(), "", name, |node| {
+        let written = store.update(&nodes(), "", name, |node| {
             node["status"] = status;
             Ok(())
         });
@@ -290,11 +299,13 @@ impl Nodes {
             let state = if ready { "NodeReady" } else { "NodeNotReady" };
             ("Normal", state, format!("Node {name} status is now: {state}"))
         };
-        match before {
+        let events = match before {
             None => vec![("Normal", "Starting", "Starting kubelet.".to_owned())],
             Some(before) if before != shape.ready => vec![said(shape.ready)],
             Some(_) => Vec::new(),
-        }
+        };
+        // One that has gone meanwhile is told nothing more.
+        (written.ok(), events)
     }
 }
 
@@ -349,9 +360,9 @@ pub(super) fn renew_lease(context: &mut Context<'_>, node: &Value) {
         context.again_at(due);
         return;
     }
+    let renewing = context.clock.rfc3339_micro();
     let spec = json!({
-        "holderIdentity": node.name(), "leaseDurationSeconds": LEASE_SECONDS,
-        "renewTime": context.clock.rfc3339_micro(),
+        "holderIdentity": node.name(), "leaseDurationSeconds": LEASE_SECONDS, "renewTime": renewing,
     });
     let updated = store.update(&leases(), LEASES, node.name(), |lease| {
         lease["spec"] = spec.clone();
@@ -368,7 +379,11 @@ pub(super) fn renew_lease(context: &mut Context<'_>, node: &Value) {
         // Without the namespace there is nowhere to put it; the next renewal tries again.
         let _ = store.create(&leases(), lease);
     }
-    context.again_in(RENEW);
+    // Counted from what is written, so that whoever reads it asks for the same moment and no other.
+    match renewing.parse::<jiff::Timestamp>().and_then(|at| at.checked_add(RENEW)) {
+        Ok(due) => context.again_at(due),
+        Err(_) => context.again_in(RENEW),
+    }
 }
 
 pub(super) fn release_lease(store: &Store, name: &str) {

@@ -1,6 +1,8 @@
 //! One pod on its node: its containers in their order, and the status that they make.
 
 use std::collections::BTreeSet;
+use std::hash::{Hash as _, Hasher as _};
+use std::sync::{Arc, Weak};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -10,7 +12,7 @@ use super::images::Images;
 use super::{config, containers};
 use crate::clock::Clock;
 use crate::controllers::set_condition;
-use crate::store::{Meta, Store};
+use crate::store::{Meta, Object, Store};
 
 /// A pod that a kubelet has.
 pub(super) struct Run {
@@ -20,7 +22,10 @@ pub(super) struct Run {
     started: Timestamp,
     containers: Vec<Container>,
     restart: Restart,
-    written: Option<Value>,
+    /// What was last rendered, as a hash of it.
+    rendered: Option<u64>,
+    /// The pod as it was when its status had been written.
+    written: Weak<Value>,
 }
 
 impl Run {
@@ -35,7 +40,8 @@ impl Run {
             started: now,
             containers: init.chain(main).collect(),
             restart: Restart::of(pod),
-            written: None,
+            rendered: None,
+            written: Weak::new(),
         }
     }
 
@@ -133,7 +139,8 @@ impl Run {
         let rendered = self.render(pod);
         // Conditions of others, and their times, are theirs: only what is rendered here is compared.
         let undone = contradicts(&pod["status"]["conditions"], &rendered["conditions"]);
-        if self.written.as_ref() == Some(&rendered) && !undone {
+        let hash = hash(&rendered);
+        if self.rendered == Some(hash) && !undone {
             return None;
         }
         let mut status = pod["status"].clone();
@@ -148,8 +155,18 @@ impl Run {
             set_condition(&mut conditions, condition.clone(), &now);
         }
         status["conditions"] = json!(conditions);
-        self.written = Some(rendered);
+        self.rendered = Some(hash);
         Some(status)
+    }
+
+    /// Takes note of the pod with its status written.
+    pub(super) fn wrote(&mut self, pod: &Object) {
+        self.written = Arc::downgrade(pod);
+    }
+
+    /// Whether this is the pod as it was when its status had been written.
+    pub(super) fn has_written(&self, pod: &Object) -> bool {
+        std::ptr::eq(self.written.as_ptr(), Arc::as_ptr(pod))
     }
 
     fn render(&self, pod: &Value) -> Value {
@@ -227,6 +244,13 @@ impl Run {
         }
         status
     }
+}
+
+/// The same value in two runs of the same executable gives the same hash.
+fn hash(value: &Value) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Whether one of the conditions that are said has another status than is said here.

@@ -4,6 +4,7 @@
 //! that wait.
 
 mod node_affinity;
+mod occupancy;
 mod placement;
 mod pod_affinity;
 mod preemption;

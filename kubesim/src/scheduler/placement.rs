@@ -5,11 +5,13 @@
 //! `NodeResourcesFit`, `PodTopologySpread`, `InterPodAffinity`. Words and rules were compared with a
 //! kube-scheduler 1.37.2.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::resources::{Amounts, allocatable, pod_requests, shortfalls};
+use super::occupancy::{Occupancy, Room};
+use super::pod_affinity::Neighbours;
+use super::resources::{Amounts, pod_requests, shortfalls};
 use super::spread::Constraints;
 use super::{node_affinity, pod_affinity, spread, taints};
 use crate::store::{Meta, Object};
@@ -23,20 +25,6 @@ pub struct Snapshot {
     pub pods: Vec<Object>,
     /// Every namespace, for namespace selectors.
     pub namespaces: Vec<Object>,
-}
-
-impl Snapshot {
-    /// The pods on one node.
-    pub(super) fn on<'a>(&'a self, node: &'a str) -> impl Iterator<Item = &'a Object> {
-        self.pods.iter().filter(move |pod| pod["spec"]["nodeName"] == node)
-    }
-
-    /// The node that a pod is on.
-    pub(super) fn node_of(&self, pod: &Value) -> Option<&Object> {
-        let name = pod["spec"]["nodeName"].as_str()?;
-        let index = self.nodes.binary_search_by(|node| node.name().cmp(name)).ok()?;
-        self.nodes.get(index)
-    }
 }
 
 /// What is said where there is no Node at all.
@@ -72,42 +60,56 @@ impl Verdict {
 /// # Errors
 /// [`Unschedulable`] with the scheduler's message.
 pub fn place(pod: &Value, snapshot: &Snapshot) -> Result<String, Unschedulable> {
-    if snapshot.nodes.is_empty() {
+    choose(pod, &Occupancy::of(snapshot))
+}
+
+/// [`place`] on what is known already.
+pub(super) fn choose(pod: &Value, occupancy: &Occupancy) -> Result<String, Unschedulable> {
+    if occupancy.len() == 0 {
         return Err(Unschedulable { message: NO_NODES.to_owned() });
     }
-    let wanted = pod_requests(pod);
-    let constraints = Constraints::of(pod, snapshot);
-    let pinned = node_affinity::pinned_to(pod);
-    let mut feasible = Vec::new();
-    let mut refused = Vec::new();
-    for node in &snapshot.nodes {
-        let verdict = if pinned.as_ref().is_some_and(|names| !names.contains(&node.name())) {
-            Some(Verdict::hopeless("node(s) didn't satisfy plugin(s) [NodeAffinity]"))
-        } else {
-            refuse(pod, node, snapshot, &wanted, &constraints)
-        };
-        match verdict {
-            None => feasible.push(node),
-            Some(verdict) => refused.push(verdict),
+    let wish = Wish::of(pod, occupancy);
+    let mut refused = Refusals::default();
+    let mut best: Option<(Score, &Object)> = None;
+    let mut look = |node, room: &Room| match wish.refuse(node, room) {
+        None => {
+            let score = wish.score(node, room);
+            if best.as_ref().is_none_or(|(known, _)| score.is_better(known)) {
+                best = Some((score, node));
+            }
+        }
+        Some(verdict) => refused.add(&verdict, 1),
+    };
+    match node_affinity::pinned_to(pod) {
+        // A pod of a DaemonSet: no other node need be looked at.
+        Some(names) => {
+            let names: BTreeSet<&str> = names.into_iter().collect();
+            let named: Vec<_> = names.into_iter().filter_map(|name| occupancy.node(name)).collect();
+            for (node, room) in &named {
+                look(node, room);
+            }
+            let elsewhere = Verdict::hopeless("node(s) didn't satisfy plugin(s) [NodeAffinity]");
+            refused.add(&elsewhere, occupancy.len() - named.len());
+        }
+        None => {
+            for (node, room) in occupancy.nodes() {
+                look(node, room);
+            }
         }
     }
-    let best = feasible.into_iter().map(|node| (score(pod, node, snapshot, &wanted), node)).min_by(|a, b| {
-        b.0.preferred
-            .cmp(&a.0.preferred)
-            .then(a.0.load.total_cmp(&b.0.load))
-            .then_with(|| a.1.name().cmp(b.1.name()))
-    });
     match best {
         Some((_, node)) => Ok(node.name().to_owned()),
-        None => Err(Unschedulable { message: message(pod, &refused) }),
+        None => Err(Unschedulable { message: refused.message(pod) }),
     }
 }
 
 /// Whether one node takes a pod.
-pub(super) fn fits(pod: &Value, node: &Object, snapshot: &Snapshot) -> bool {
+pub(super) fn fits(pod: &Value, node: &Object, occupancy: &Occupancy) -> bool {
     let pinned = node_affinity::pinned_to(pod);
     pinned.is_none_or(|names| names.contains(&node.name()))
-        && refuse(pod, node, snapshot, &pod_requests(pod), &Constraints::of(pod, snapshot)).is_none()
+        && occupancy
+            .node(node.name())
+            .is_some_and(|(node, room)| Wish::of(pod, occupancy).refuse(node, room).is_none())
 }
 
 /// The message without what it says of preemption, or with something else said of it.
@@ -116,51 +118,82 @@ pub(super) fn with_preemption(message: &str, said: &str) -> String {
     if said.is_empty() { filters.to_owned() } else { format!("{filters} preemption: {said}") }
 }
 
-fn refuse(
-    pod: &Value,
-    node: &Object,
-    snapshot: &Snapshot,
-    wanted: &Amounts,
-    constraints: &Constraints,
-) -> Option<Verdict> {
-    let spec = &node["spec"];
-    if spec["unschedulable"] == true && !taints::tolerated(pod, &unschedulable_taint()) {
-        return Some(Verdict::hopeless("node(s) were unschedulable"));
-    }
-    if taints::untolerated(pod, &spec["taints"], &["NoSchedule", "NoExecute"]) {
-        return Some(Verdict::hopeless("node(s) had untolerated taint(s)"));
-    }
-    if !node_affinity::matches(pod, node) {
-        return Some(Verdict::hopeless("node(s) didn't match Pod's node affinity/selector"));
-    }
-    let there: Vec<&Value> = snapshot.on(node.name()).map(AsRef::as_ref).collect();
-    if ports_taken(pod, &there) {
-        return Some(Verdict::contested("node(s) didn't have free ports for the requested pod ports"));
-    }
-    let (reasons, hopeless) = shortfalls(wanted, node, &there);
-    if !reasons.is_empty() {
-        return Some(Verdict { reasons, hopeless });
-    }
-    match constraints.refuse(node) {
-        Some(spread::Refusal::MissingLabel) => {
-            return Some(Verdict::hopeless(
-                "node(s) didn't match pod topology spread constraints (missing required label)",
-            ));
+/// What a pod asks of the node that it is to go to.
+struct Wish<'a> {
+    pod: &'a Value,
+    wanted: Amounts,
+    constraints: Constraints,
+    neighbours: Neighbours<'a>,
+}
+
+impl<'a> Wish<'a> {
+    fn of(pod: &'a Value, occupancy: &'a Occupancy) -> Self {
+        Self {
+            pod,
+            wanted: pod_requests(pod),
+            constraints: Constraints::of(pod, occupancy),
+            neighbours: Neighbours::of(pod, occupancy),
         }
-        Some(spread::Refusal::Skew) => {
-            return Some(Verdict::contested("node(s) didn't match pod topology spread constraints"));
-        }
-        None => {}
     }
-    pod_affinity::refuses(pod, node, snapshot).map(|refusal| match refusal {
-        pod_affinity::Refusal::Affinity => Verdict::hopeless("node(s) didn't match pod affinity rules"),
-        pod_affinity::Refusal::AntiAffinity => {
-            Verdict::contested("node(s) didn't match pod anti-affinity rules")
+
+    fn refuse(&self, node: &Object, room: &Room) -> Option<Verdict> {
+        let (pod, spec) = (self.pod, &node["spec"]);
+        if spec["unschedulable"] == true && !taints::tolerated(pod, &unschedulable_taint()) {
+            return Some(Verdict::hopeless("node(s) were unschedulable"));
         }
-        pod_affinity::Refusal::ExistingAntiAffinity => {
-            Verdict::contested("node(s) didn't satisfy existing pods anti-affinity rules")
+        if taints::untolerated(pod, &spec["taints"], &["NoSchedule", "NoExecute"]) {
+            return Some(Verdict::hopeless("node(s) had untolerated taint(s)"));
         }
-    })
+        if !node_affinity::matches(pod, node) {
+            return Some(Verdict::hopeless("node(s) didn't match Pod's node affinity/selector"));
+        }
+        if ports_taken(pod, room) {
+            return Some(Verdict::contested("node(s) didn't have free ports for the requested pod ports"));
+        }
+        let (reasons, hopeless) = shortfalls(&self.wanted, room);
+        if !reasons.is_empty() {
+            return Some(Verdict { reasons, hopeless });
+        }
+        match self.constraints.refuse(node) {
+            Some(spread::Refusal::MissingLabel) => {
+                return Some(Verdict::hopeless(
+                    "node(s) didn't match pod topology spread constraints (missing required label)",
+                ));
+            }
+            Some(spread::Refusal::Skew) => {
+                return Some(Verdict::contested("node(s) didn't match pod topology spread constraints"));
+            }
+            None => {}
+        }
+        self.neighbours.refuse(node).map(|refusal| match refusal {
+            pod_affinity::Refusal::Affinity => Verdict::hopeless("node(s) didn't match pod affinity rules"),
+            pod_affinity::Refusal::AntiAffinity => {
+                Verdict::contested("node(s) didn't match pod anti-affinity rules")
+            }
+            pod_affinity::Refusal::ExistingAntiAffinity => {
+                Verdict::contested("node(s) didn't satisfy existing pods anti-affinity rules")
+            }
+        })
+    }
+
+    fn score(&self, node: &Object, room: &Room) -> Score {
+        // Precision does not matter here: this only ranks nodes.
+        #[expect(clippy::cast_precision_loss)]
+        let share = |name: &str| {
+            let of = |amounts: &Amounts| amounts.get(name).copied().unwrap_or_default();
+            let total = of(&room.has);
+            if total > 0 { (of(&room.used) + of(&self.wanted)) as f64 / total as f64 } else { 1.0 }
+        };
+        // The pod count breaks the tie between nodes whose pods request nothing, as the real scheduler's
+        // spreading score does.
+        #[expect(clippy::cast_precision_loss)]
+        let count = room.len() as f64;
+        let avoided = taints::untolerated(self.pod, &node["spec"]["taints"], &["PreferNoSchedule"]);
+        Score {
+            preferred: node_affinity::preference(self.pod, node) - i64::from(avoided),
+            load: share("cpu") + share("memory") + count / 1000.0,
+        }
+    }
 }
 
 fn unschedulable_taint() -> Value {
@@ -176,9 +209,9 @@ fn host_ports(pod: &Value) -> impl Iterator<Item = (&str, &str, i64)> {
     })
 }
 
-fn ports_taken(pod: &Value, there: &[&Value]) -> bool {
+fn ports_taken(pod: &Value, room: &Room) -> bool {
     host_ports(pod).any(|(protocol, address, number)| {
-        there.iter().flat_map(|other| host_ports(other)).any(
+        room.pods().flat_map(|other| host_ports(other)).any(
             |(other_protocol, other_address, other_number)| {
                 protocol == other_protocol
                     && number == other_number
@@ -193,38 +226,14 @@ struct Score {
     load: f64,
 }
 
-fn score(pod: &Value, node: &Object, snapshot: &Snapshot, wanted: &Amounts) -> Score {
-    let has = allocatable(node);
-    let mut used = wanted.clone();
-    let mut count = 0.0;
-    for other in snapshot.on(node.name()) {
-        count += 1.0;
-        for (name, amount) in pod_requests(other) {
-            *used.entry(name).or_default() += amount;
-        }
-    }
-    // Precision does not matter here: this only ranks nodes.
-    #[expect(clippy::cast_precision_loss)]
-    let share = |name: &str| {
-        let total = has.get(name).copied().unwrap_or_default();
-        if total > 0 { used.get(name).copied().unwrap_or_default() as f64 / total as f64 } else { 1.0 }
-    };
-    // The pod count breaks the tie between nodes whose pods request nothing, as the real scheduler's
-    // spreading score does.
-    let untaken =
-        if taints::untolerated(pod, &node["spec"]["taints"], &["PreferNoSchedule"]) { -1 } else { 0 };
-    Score {
-        preferred: node_affinity::preference(pod, node) + untaken,
-        load: share("cpu") + share("memory") + count / 1000.0,
+impl Score {
+    fn is_better(&self, than: &Self) -> bool {
+        self.preferred > than.preferred || self.preferred == than.preferred && self.load < than.load
     }
 }
 
 /// `<count> <reason>` for each reason, sorted as strings, so that "10 …" comes before "2 …".
-fn histogram<'a>(reasons: impl Iterator<Item = &'a str>) -> String {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for reason in reasons {
-        *counts.entry(reason).or_default() += 1;
-    }
+fn histogram(counts: &BTreeMap<String, usize>) -> String {
     let mut parts: Vec<String> = counts.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
     parts.sort();
     parts.join(", ")
@@ -232,8 +241,8 @@ fn histogram<'a>(reasons: impl Iterator<Item = &'a str>) -> String {
 
 /// The message about a pod that no node can take for a reason that lies in the pod itself: such a reason is
 /// said once and not counted.
-pub(super) fn refused_everywhere(pod: &Value, snapshot: &Snapshot, reason: &str) -> String {
-    let nodes = snapshot.nodes.len();
+pub(super) fn refused_everywhere(pod: &Value, occupancy: &Occupancy, reason: &str) -> String {
+    let nodes = occupancy.len();
     if nodes == 0 {
         return NO_NODES.to_owned();
     }
@@ -245,20 +254,40 @@ pub(super) fn refused_everywhere(pod: &Value, snapshot: &Snapshot, reason: &str)
     format!("0/{nodes} nodes are available: {reason}. preemption: {preemption}")
 }
 
-fn message(pod: &Value, refused: &[Verdict]) -> String {
-    let nodes = refused.len();
-    let filters = histogram(refused.iter().flat_map(|verdict| verdict.reasons.iter().map(String::as_str)));
-    let preemption = if pod["spec"]["preemptionPolicy"] == "Never" {
-        "not eligible due to preemptionPolicy=Never.".to_owned()
-    } else {
-        let outcome = |verdict: &Verdict| {
-            if verdict.hopeless {
-                "Preemption is not helpful for scheduling"
-            } else {
-                "No preemption victims found for incoming pod"
-            }
+/// How many nodes gave which reasons.
+#[derive(Default)]
+struct Refusals {
+    nodes: usize,
+    hopeless: usize,
+    reasons: BTreeMap<String, usize>,
+}
+
+impl Refusals {
+    fn add(&mut self, verdict: &Verdict, nodes: usize) {
+        if nodes == 0 {
+            return;
+        }
+        self.nodes += nodes;
+        self.hopeless += if verdict.hopeless { nodes } else { 0 };
+        for reason in &verdict.reasons {
+            *self.reasons.entry(reason.clone()).or_default() += nodes;
+        }
+    }
+
+    fn message(&self, pod: &Value) -> String {
+        let nodes = self.nodes;
+        let filters = histogram(&self.reasons);
+        let preemption = if pod["spec"]["preemptionPolicy"] == "Never" {
+            "not eligible due to preemptionPolicy=Never.".to_owned()
+        } else {
+            let outcomes = [
+                ("Preemption is not helpful for scheduling", self.hopeless),
+                ("No preemption victims found for incoming pod", nodes - self.hopeless),
+            ];
+            let outcomes = outcomes.into_iter().filter(|(_, count)| *count > 0);
+            let outcomes = outcomes.map(|(outcome, count)| (outcome.to_owned(), count)).collect();
+            format!("0/{nodes} nodes are available: {}.", histogram(&outcomes))
         };
-        format!("0/{nodes} nodes are available: {}.", histogram(refused.iter().map(outcome)))
-    };
-    format!("0/{nodes} nodes are available: {filters}. preemption: {preemption}")
+        format!("0/{nodes} nodes are available: {filters}. preemption: {preemption}")
+    }
 }

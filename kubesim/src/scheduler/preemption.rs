@@ -6,7 +6,9 @@
 
 use serde_json::Value;
 
-use super::placement::{Snapshot, fits};
+use super::occupancy::{Occupancy, priority};
+use super::placement::fits;
+use crate::controllers::key_of;
 use crate::selector::LabelSelector;
 use crate::store::{Meta, Object};
 
@@ -19,23 +21,16 @@ pub(super) struct Plan {
     pub(super) victims: Vec<Object>,
 }
 
-fn priority(pod: &Value) -> i64 {
-    pod["spec"]["priority"].as_i64().unwrap_or(0)
-}
-
-/// What costs least for `pod` to fit; `None` when nothing helps.
-pub(super) fn plan(pod: &Value, snapshot: &Snapshot, budgets: &[Object]) -> Option<Plan> {
-    if pod["spec"]["preemptionPolicy"] == "Never" {
-        return None;
-    }
-    let least = snapshot.pods.iter().map(|other| priority(other)).min()?;
-    if least >= priority(pod) {
+/// What costs least for `pod` to fit; `None` when nothing helps. The occupancy is the same afterwards.
+pub(super) fn plan(pod: &Value, occupancy: &mut Occupancy, budgets: &[Object]) -> Option<Plan> {
+    if pod["spec"]["preemptionPolicy"] == "Never" || occupancy.least_priority()? >= priority(pod) {
         return None;
     }
     let mut best: Option<(Cost, Plan)> = None;
     let mut looked_at = 0;
-    for node in &snapshot.nodes {
-        let Some((cost, victims)) = victims_on(pod, node, snapshot, budgets) else { continue };
+    let nodes: Vec<Object> = occupancy.nodes().map(|(node, _)| node.clone()).collect();
+    for node in nodes {
+        let Some((cost, victims)) = victims_on(pod, &node, occupancy, budgets) else { continue };
         if best.as_ref().is_none_or(|(known, _)| cost < *known) {
             best = Some((cost, Plan { node: node.name().to_owned(), victims }));
         }
@@ -53,17 +48,19 @@ type Cost = (usize, i64, i64, usize);
 fn victims_on(
     pod: &Value,
     node: &Object,
-    snapshot: &Snapshot,
+    occupancy: &mut Occupancy,
     budgets: &[Object],
 ) -> Option<(Cost, Vec<Object>)> {
-    let lesser = |other: &Object| other["spec"]["nodeName"] == node.name() && priority(other) < priority(pod);
-    let (mut removed, rest): (Vec<Object>, Vec<Object>) = snapshot.pods.iter().cloned().partition(lesser);
+    let lesser = |other: &&Object| priority(other) < priority(pod);
+    let mut removed: Vec<Object> = occupancy.on(node.name()).filter(lesser).cloned().collect();
     if removed.is_empty() {
         return None;
     }
-    let mut without =
-        Snapshot { nodes: snapshot.nodes.clone(), pods: rest, namespaces: snapshot.namespaces.clone() };
-    if !fits(pod, node, &without) {
+    for other in &removed {
+        occupancy.drop_pod(&key_of(other));
+    }
+    if !fits(pod, node, occupancy) {
+        give_back(occupancy, removed);
         return None;
     }
     removed.sort_by_key(|victim| {
@@ -72,12 +69,13 @@ fn victims_on(
     });
     let mut victims = Vec::new();
     for candidate in removed {
-        without.pods.push(candidate.clone());
-        if !fits(pod, node, &without) {
-            without.pods.pop();
+        occupancy.put_pod(candidate.clone());
+        if !fits(pod, node, occupancy) {
+            occupancy.drop_pod(&key_of(&candidate));
             victims.push(candidate);
         }
     }
+    give_back(occupancy, victims.clone());
     if victims.is_empty() {
         return None;
     }
@@ -86,6 +84,12 @@ fn victims_on(
     // Counted from the lowest priority there is, so that more victims cost more.
     let sum = victims.iter().map(|victim| priority(victim) + i64::from(i32::MAX) + 1).sum();
     Some(((broken, highest, sum, victims.len()), victims))
+}
+
+fn give_back(occupancy: &mut Occupancy, pods: Vec<Object>) {
+    for pod in pods {
+        occupancy.put_pod(pod);
+    }
 }
 
 /// Whether a budget forbids to evict a pod now.

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::placement::{Snapshot, place, refused_everywhere, with_preemption};
+use super::occupancy::{Occupancy, priority};
+use super::placement::{choose, refused_everywhere, with_preemption};
 use super::preemption::{self, Plan};
 use crate::controllers::{
     Context, Controller, Key, Note, Seen, claimed, claims, class_of, is_bound, key_of, set_condition,
@@ -14,6 +15,7 @@ const COMPONENT: &str = "default-scheduler";
 /// One key stands for the whole queue: a pass looks at every pod that waits, most important first.
 pub(crate) struct Scheduler {
     waiting: std::collections::BTreeSet<Key>,
+    occupancy: Occupancy,
     /// Whether it speaks of resource claims before it speaks of preemption.
     speaks_of_claims: bool,
 }
@@ -27,7 +29,21 @@ impl Scheduler {
     pub(crate) fn of(minor: u8) -> Self {
         Self {
             waiting: std::collections::BTreeSet::new(),
+            occupancy: Occupancy::default(),
             speaks_of_claims: SPEAKING_OF_CLAIMS.contains(&minor),
+        }
+    }
+
+    fn take_note(&mut self, resource: &GroupResource, change: &Seen<'_>) {
+        let object = change.object;
+        match (resource.group.as_str(), resource.resource.as_str(), change.deleted) {
+            ("", "pods", false) => self.occupancy.put_pod(object.clone()),
+            ("", "pods", true) => self.occupancy.drop_pod(&key_of(object)),
+            ("", "nodes", false) => self.occupancy.put_node(object.clone()),
+            ("", "nodes", true) => self.occupancy.drop_node(object.name()),
+            ("", "namespaces", false) => self.occupancy.put_namespace(object.clone()),
+            ("", "namespaces", true) => self.occupancy.drop_namespace(object.name()),
+            _ => {}
         }
     }
 }
@@ -46,6 +62,7 @@ fn waits(pod: &Value) -> bool {
 
 impl Controller for Scheduler {
     fn concerns(&mut self, _: &Store, resource: &GroupResource, change: &Seen<'_>) -> Vec<Key> {
+        self.take_note(resource, change);
         let now_or_never = match (resource.group.as_str(), resource.resource.as_str()) {
             ("", "pods") => {
                 let key = key_of(change.object);
@@ -85,40 +102,31 @@ impl Controller for Scheduler {
         if now_or_never && !self.waiting.is_empty() { vec![Key::default()] } else { Vec::new() }
     }
 
+    fn forget(&mut self) {
+        self.waiting.clear();
+        self.occupancy = Occupancy::default();
+    }
+
     fn reconcile(&mut self, context: &mut Context<'_>, _: &Key) {
         let store = context.store;
         let mut queue: Vec<Object> =
             self.waiting.iter().filter_map(|key| store.get(&pods(), &key.0, &key.1)).collect();
         queue.sort_by_key(|pod| {
-            let priority = pod["spec"]["priority"].as_i64().unwrap_or(0);
-            (std::cmp::Reverse(priority), pod.resource_version().parse::<u64>().unwrap_or(0))
+            (std::cmp::Reverse(priority(pod)), pod.resource_version().parse::<u64>().unwrap_or(0))
         });
-        let mut snapshot = Snapshot {
-            nodes: store.list(&GroupResource::new("", "nodes"), None).0,
-            pods: store
-                .list(&pods(), None)
-                .0
-                .into_iter()
-                .filter(|pod| {
-                    pod["spec"]["nodeName"].as_str().is_some_and(|node| !node.is_empty())
-                        && !matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"))
-                })
-                .collect(),
-            namespaces: store.list(&GroupResource::new("", "namespaces"), None).0,
-        };
         for pod in queue {
             if let Some(why) = claims_in_the_way(store, &pod) {
-                self.refuse(context, &pod, &refused_everywhere(&pod, &snapshot, &why));
+                self.refuse(context, &pod, &refused_everywhere(&pod, &self.occupancy, &why));
                 continue;
             }
-            match place(&pod, &snapshot) {
+            match choose(&pod, &self.occupancy) {
                 Ok(node) if ask_for_volumes(store, &pod, &node) => {}
                 Ok(node) => {
                     if let Some(bound) = bind(context, &pod, &node) {
-                        snapshot.pods.push(bound);
+                        self.occupancy.put_pod(bound);
                     }
                 }
-                Err(refused) => self.preempt(context, &pod, &snapshot, &refused.message),
+                Err(refused) => self.preempt(context, &pod, &refused.message),
             }
         }
     }
@@ -177,22 +185,20 @@ fn bind(context: &mut Context<'_>, pod: &Value, node: &str) -> Option<Object> {
 
 impl Scheduler {
     /// Makes room for a pod that fits nowhere, if that costs only less important ones; says what came of it.
-    fn preempt(&self, context: &mut Context<'_>, pod: &Value, snapshot: &Snapshot, message: &str) {
+    fn preempt(&mut self, context: &mut Context<'_>, pod: &Value, message: &str) {
         let store = context.store;
         let nominated = pod["status"]["nominatedNodeName"].as_str().unwrap_or_default();
-        let priority = |pod: &Value| pod["spec"]["priority"].as_i64().unwrap_or(0);
-        let still_going = snapshot.pods.iter().any(|other| {
-            other["spec"]["nodeName"] == nominated
-                && other.is_terminating()
-                && priority(other) < priority(pod)
-        });
+        let still_going = self
+            .occupancy
+            .on(nominated)
+            .any(|other| other.is_terminating() && priority(other) < priority(pod));
         if !nominated.is_empty() && still_going {
             let said = "not eligible due to a terminating pod on the nominated node.";
             self.refuse(context, pod, &with_preemption(message, said));
             return;
         }
         let (budgets, _) = store.list(&GroupResource::new("policy", "poddisruptionbudgets"), None);
-        let Some(Plan { node, victims }) = preemption::plan(pod, snapshot, &budgets) else {
+        let Some(Plan { node, victims }) = preemption::plan(pod, &mut self.occupancy, &budgets) else {
             self.refuse(context, pod, message);
             return;
         };

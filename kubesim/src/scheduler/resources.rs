@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::occupancy::Room;
 use super::quantity::Quantity;
 
 /// Amounts by resource name, in thousandths.
@@ -14,9 +15,15 @@ fn amounts(list: &Value) -> Amounts {
     entries.filter_map(|(name, value)| Some((name.clone(), Quantity::from_value(value)?.milli()))).collect()
 }
 
-fn add(total: &mut Amounts, more: &Amounts) {
+pub(super) fn add(total: &mut Amounts, more: &Amounts) {
     for (name, amount) in more {
         *total.entry(name.clone()).or_default() += amount;
+    }
+}
+
+pub(super) fn subtract(total: &mut Amounts, less: &Amounts) {
+    for (name, amount) in less {
+        *total.entry(name.clone()).or_default() -= amount;
     }
 }
 
@@ -69,20 +76,16 @@ pub(super) fn allocatable(node: &Value) -> Amounts {
 }
 
 /// Why a pod does not fit, in the scheduler's words, and whether it could never fit.
-pub(super) fn shortfalls(wanted: &Amounts, node: &Value, pods_there: &[&Value]) -> (Vec<String>, bool) {
-    let has = allocatable(node);
+pub(super) fn shortfalls(wanted: &Amounts, room: &Room) -> (Vec<String>, bool) {
+    let (has, used) = (&room.has, &room.used);
     let mut reasons = Vec::new();
     let mut hopeless = false;
     let capacity = has.get("pods").copied().unwrap_or_default() / 1000;
-    if i128::try_from(pods_there.len()).unwrap_or(i128::MAX) + 1 > capacity {
+    if i128::try_from(room.len()).unwrap_or(i128::MAX) + 1 > capacity {
         reasons.push("Too many pods".to_owned());
     }
     if wanted.values().all(|amount| *amount == 0) {
         return (reasons, hopeless);
-    }
-    let mut used = Amounts::new();
-    for pod in pods_there {
-        add(&mut used, &pod_requests(pod));
     }
     let order = ["cpu", "memory", "ephemeral-storage"];
     let others = wanted.keys().map(String::as_str).filter(|name| !order.contains(name));

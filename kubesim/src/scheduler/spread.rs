@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Snapshot, node_affinity, taints};
+use super::occupancy::Occupancy;
+use super::{node_affinity, taints};
 use crate::selector::LabelSelector;
 use crate::store::{Meta, Object};
 
@@ -30,19 +31,22 @@ struct Constraint {
 pub(super) struct Constraints(Vec<Constraint>);
 
 impl Constraints {
-    pub(super) fn of(pod: &Value, snapshot: &Snapshot) -> Self {
+    pub(super) fn of(pod: &Value, occupancy: &Occupancy) -> Self {
         let hard: Vec<&Value> = pod["spec"]["topologySpreadConstraints"]
             .as_array()
             .into_iter()
             .flatten()
             .filter(|c| c["whenUnsatisfiable"] == "DoNotSchedule")
             .collect();
+        if hard.is_empty() {
+            return Self(Vec::new());
+        }
         let keys: Vec<&str> = hard.iter().filter_map(|c| c["topologyKey"].as_str()).collect();
         let labelled = |node: &&Object| {
             keys.iter().all(|key| node.labels().is_some_and(|labels| labels.contains_key(*key)))
         };
-        let eligible: Vec<&Object> = snapshot.nodes.iter().filter(labelled).collect();
-        Self(hard.into_iter().map(|c| constraint(c, pod, &eligible, snapshot)).collect())
+        let eligible: Vec<&Object> = occupancy.nodes().map(|(node, _)| node).filter(labelled).collect();
+        Self(hard.into_iter().map(|c| constraint(c, pod, &eligible, occupancy)).collect())
     }
 
     pub(super) fn refuse(&self, node: &Object) -> Option<Refusal> {
@@ -67,7 +71,7 @@ impl Constraints {
     }
 }
 
-fn constraint(spec: &Value, pod: &Value, eligible: &[&Object], snapshot: &Snapshot) -> Constraint {
+fn constraint(spec: &Value, pod: &Value, eligible: &[&Object], occupancy: &Occupancy) -> Constraint {
     let key = spec["topologyKey"].as_str().unwrap_or_default().to_owned();
     let selector = LabelSelector::from_value(&spec["labelSelector"]);
     let selects = |other: &Value| {
@@ -87,7 +91,7 @@ fn constraint(spec: &Value, pod: &Value, eligible: &[&Object], snapshot: &Snapsh
         let Some(value) = node.labels().and_then(|labels| labels.get(&key)).and_then(Value::as_str) else {
             continue;
         };
-        let there = snapshot
+        let there = occupancy
             .on(node.name())
             .filter(|other| other.namespace() == pod.namespace() && !other.is_terminating() && selects(other))
             .count();

@@ -18,7 +18,9 @@ pub(crate) fn tolerated(pod: &Value, taint: &Value) -> bool {
 }
 
 fn tolerates(toleration: &Value, taint: &Value) -> bool {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    fn text(value: &Value) -> &str {
+        value.as_str().unwrap_or_default()
+    }
     let effect = text(&toleration["effect"]);
     if !effect.is_empty() && effect != text(&taint["effect"]) {
         return false;

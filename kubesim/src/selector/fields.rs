@@ -54,6 +54,14 @@ impl FieldSelector {
             .map(|(_, value, _)| value.as_str())
     }
 
+    /// The node that it asks for, when it asks for the pods of one.
+    #[must_use]
+    pub fn node(&self) -> Option<&str> {
+        let node =
+            self.0.iter().find(|(key, node, equal)| *equal && key == "spec.nodeName" && !node.is_empty());
+        node.map(|(_, node, _)| node.as_str())
+    }
+
     /// Whether it selects this object. An absent field reads as the empty string.
     #[must_use]
     pub fn matches(&self, object: &Value) -> bool {

@@ -4,7 +4,9 @@
 //! nothing and loses nothing until its place has been compacted away, and then it is told so with 410.
 
 use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::{GroupResource, Meta, Object, Store};
@@ -36,6 +38,19 @@ pub struct WatchEvent {
     pub previous: Option<Object>,
     /// The store's revision after the change.
     pub revision: u64,
+    /// The object as JSON, once somebody has asked for it.
+    json: Arc<OnceLock<Bytes>>,
+}
+
+impl WatchEvent {
+    pub(super) fn new(event: EventType, object: Object, previous: Option<Object>, revision: u64) -> Self {
+        Self { event, object, previous, revision, json: Arc::default() }
+    }
+
+    /// The object after the change as JSON: written once, however many watch.
+    pub(crate) fn json(&self) -> &Bytes {
+        self.json.get_or_init(|| crate::codec::json::to_vec(&self.object).into())
+    }
 }
 
 pub(super) struct History {
@@ -141,6 +156,11 @@ impl Watch {
                 return None;
             }
         }
+    }
+
+    /// The events that have been read and not yet been returned.
+    pub(crate) fn rest(&mut self) -> impl Iterator<Item = WatchEvent> {
+        self.ready.drain(..)
     }
 
     /// The revision up to which everything has been read (for bookmarks).

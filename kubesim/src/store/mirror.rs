@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Collection, EventType, GroupResource, Key, Meta, Object, State, Store, WatchEvent};
+use super::{EventType, GroupResource, Key, Meta, Object, State, Store, WatchEvent};
 use crate::clock::Clock;
 
 /// Something that the server is still to be told.
@@ -133,7 +133,7 @@ impl Store {
                 return true;
             }
             let (resource, key) = place;
-            let here = collections.get(resource).and_then(|collection| collection.objects.get(key));
+            let here = collections.get(resource).and_then(|collection| collection.objects().get(key));
             let Some(owed) = debt.owed.take() else { return false };
             let next = match (&owed, here, &debt.base) {
                 (Owed::Delete(uid), ..) => Work::Delete { uid: uid.clone() },
@@ -273,8 +273,7 @@ impl State {
                 Owed::Write => return,
             }
         }
-        let collection = self.collections.entry(resource.clone()).or_default();
-        let previous = collection.objects.get(key).cloned();
+        let previous = self.collection(resource).objects().get(key).cloned();
         if previous.as_ref() == Some(&next) {
             return;
         }
@@ -282,19 +281,20 @@ impl State {
         let object = next;
         self.revision += 1;
         let revision = self.revision;
-        collection.objects.insert(key.clone(), object.clone());
-        collection.history.push(WatchEvent { event, object, previous, revision });
+        let collection = self.collection(resource);
+        collection.put(key.clone(), object.clone());
+        collection.history.push(WatchEvent::new(event, object, previous, revision));
         self.newest.send_replace(revision);
     }
 
     /// Takes an object away here.
     fn drop_here(&mut self, resource: &GroupResource, key: &Key) {
-        let Some(Collection { objects, history }) = self.collections.get_mut(resource) else { return };
-        let Some(object) = objects.remove(key) else { return };
+        let Some(collection) = self.collections.get_mut(resource) else { return };
+        let Some(object) = collection.take(key) else { return };
         self.revision += 1;
         let revision = self.revision;
         let previous = Some(object.clone());
-        history.push(WatchEvent { event: EventType::Deleted, object, previous, revision });
+        collection.history.push(WatchEvent::new(EventType::Deleted, object, previous, revision));
         self.newest.send_replace(revision);
     }
 }

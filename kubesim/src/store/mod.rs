@@ -3,6 +3,7 @@
 //! It knows nothing of HTTP, defaulting or validation; it keeps what etcd and the registry keep:
 //! resource versions, uids, creation times, preconditions, finalizers, and the order of events.
 
+mod collection;
 mod history;
 mod mirror;
 mod object;
@@ -20,7 +21,7 @@ pub use object::Meta;
 
 use crate::clock::Clock;
 use crate::status::Status;
-use history::History;
+use collection::Collection;
 
 /// A stored object, shared between the store, lists and watches.
 pub type Object = Arc<Value>;
@@ -54,12 +55,6 @@ impl fmt::Display for GroupResource {
 
 /// Namespace (empty for cluster-scoped objects) and name.
 type Key = (String, String);
-
-#[derive(Default)]
-struct Collection {
-    objects: BTreeMap<Key, Object>,
-    history: History,
-}
 
 struct State {
     revision: u64,
@@ -144,7 +139,7 @@ impl Store {
     #[must_use]
     pub fn get(&self, resource: &GroupResource, namespace: &str, name: &str) -> Option<Object> {
         let state = self.lock();
-        state.collections.get(resource)?.objects.get(&(namespace.to_owned(), name.to_owned())).cloned()
+        state.collections.get(resource)?.objects().get(&(namespace.to_owned(), name.to_owned())).cloned()
     }
 
     /// Every object in one namespace, or in all with `None`, ordered by namespace and name, and the
@@ -153,15 +148,49 @@ impl Store {
     pub fn list(&self, resource: &GroupResource, namespace: Option<&str>) -> (Vec<Object>, u64) {
         let state = self.lock();
         let objects = state.collections.get(resource).map_or_else(Vec::new, |collection| match namespace {
-            None => collection.objects.values().cloned().collect(),
-            Some(namespace) => collection
-                .objects
-                .range((namespace.to_owned(), String::new())..)
-                .take_while(|((ns, _), _)| ns == namespace)
-                .map(|(_, object)| object.clone())
-                .collect(),
+            None => collection.objects().values().cloned().collect(),
+            Some(namespace) => collection.inside(namespace).cloned().collect(),
         });
         (objects, state.revision)
+    }
+
+    /// What the owner with this uid controls, in order of namespace and name.
+    pub(crate) fn controlled_by(&self, resource: &GroupResource, uid: &str) -> Vec<Object> {
+        self.lock().collections.get(resource).map_or_else(Vec::new, |found| found.controlled_by(uid))
+    }
+
+    /// The pods that are bound to a node, in order of namespace and name.
+    pub(crate) fn pods_on(&self, node: &str) -> Vec<Object> {
+        self.pods_on_at(node).0
+    }
+
+    /// [`Store::pods_on`], and the revision at which this was the state.
+    pub(crate) fn pods_on_at(&self, node: &str) -> (Vec<Object>, u64) {
+        let pods = GroupResource::new("", "pods");
+        let state = self.lock();
+        (state.collections.get(&pods).map_or_else(Vec::new, |found| found.bound_to(node)), state.revision)
+    }
+
+    /// [`Store::list`] from a namespace and name on.
+    pub(crate) fn list_from(
+        &self,
+        resource: &GroupResource,
+        namespace: Option<&str>,
+        from: (&str, &str),
+    ) -> (Vec<Object>, u64) {
+        let state = self.lock();
+        let from: Key = (from.0.to_owned(), from.1.to_owned());
+        let objects = state.collections.get(resource).map_or_else(Vec::new, |collection| {
+            let rest = collection.objects().range(from..);
+            let inside = rest.take_while(|((found, _), _)| namespace.is_none_or(|wanted| found == wanted));
+            inside.map(|(_, object)| object.clone()).collect()
+        });
+        (objects, state.revision)
+    }
+
+    /// Whether anything has happened to an object of a resource after a revision.
+    pub(crate) fn has_changed(&self, resource: &GroupResource, after: u64) -> bool {
+        self.lock().collections.get(resource).is_some_and(|collection| collection.history.newest() > after)
     }
 
     /// [`Store::list`] as it was at an earlier revision.
@@ -176,16 +205,19 @@ impl Store {
     ) -> Result<Vec<Object>, Status> {
         let state = self.lock();
         let Some(collection) = state.collections.get(resource) else { return Ok(Vec::new()) };
-        let mut objects = collection.objects.clone();
+        let mut was: BTreeMap<Key, Option<Object>> = BTreeMap::new();
         for WatchEvent { object, previous, .. } in collection.history.after(revision)?.into_iter().rev() {
-            let key = (object.namespace().to_owned(), object.name().to_owned());
-            match previous {
-                Some(previous) => objects.insert(key, previous),
-                None => objects.remove(&key),
-            };
+            was.insert((object.namespace().to_owned(), object.name().to_owned()), previous);
         }
         let inside = |key: &Key| namespace.is_none_or(|namespace| key.0 == namespace);
-        Ok(objects.into_iter().filter(|(key, _)| inside(key)).map(|(_, object)| object).collect())
+        let same = collection.objects().iter().filter(|(key, _)| !was.contains_key(*key) && inside(key));
+        let mut objects: Vec<Object> = same.map(|(_, object)| object.clone()).collect();
+        if !was.is_empty() {
+            let others = was.into_iter().filter(|(key, _)| inside(key));
+            objects.extend(others.filter_map(|(_, object)| object));
+            objects.sort_by(|a, b| (a.namespace(), a.name()).cmp(&(b.namespace(), b.name())));
+        }
+        Ok(objects)
     }
 
     /// Every resource that has held an object, in order.
@@ -225,7 +257,7 @@ impl Store {
             object["metadata"]["name"] = json!(format!("{prefix}{suffix}"));
         }
         let key = (object.namespace().to_owned(), object.name().to_owned());
-        if state.collections.get(resource).is_some_and(|c| c.objects.contains_key(&key)) {
+        if state.collections.get(resource).is_some_and(|c| c.objects().contains_key(&key)) {
             return Err(Status::already_exists(&resource.group, &resource.resource, &key.1));
         }
         if state.mirror.is_none() {
@@ -260,15 +292,13 @@ impl Store {
     ) -> Result<Object, Status> {
         let mut state = self.lock();
         let key = (namespace.to_owned(), name.to_owned());
-        let Some(current) = state.collections.get(resource).and_then(|c| c.objects.get(&key)).cloned() else {
+        let Some(current) = state.collections.get(resource).and_then(|c| c.objects().get(&key)).cloned()
+        else {
             return Err(Status::not_found(&resource.group, &resource.resource, name));
         };
         let mut next = (*current).clone();
         change(&mut next)?;
-        for field in ["uid", "creationTimestamp", "name", "namespace", "resourceVersion", "deletionTimestamp"]
-        {
-            object::keep_metadata(&current, &mut next, field);
-        }
+        object::keep_metadata(&current, &mut next);
         if next == *current {
             return Ok(current);
         }
@@ -295,7 +325,8 @@ impl Store {
     ) -> Result<Deleted, Status> {
         let mut state = self.lock();
         let key = (namespace.to_owned(), name.to_owned());
-        let Some(current) = state.collections.get(resource).and_then(|c| c.objects.get(&key)).cloned() else {
+        let Some(current) = state.collections.get(resource).and_then(|c| c.objects().get(&key)).cloned()
+        else {
             return Err(Status::not_found(&resource.group, &resource.resource, name));
         };
         object::check_preconditions(resource, &current, preconditions)?;
@@ -312,7 +343,7 @@ impl Store {
         let due = self.clock.now().saturating_add(jiff::SignedDuration::from_secs(
             i64::try_from(grace_seconds).unwrap_or(i64::MAX),
         ));
-        let due = due.unwrap_or(jiff::Timestamp::MAX).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let due = crate::clock::rfc3339(due.unwrap_or(jiff::Timestamp::MAX));
         next["metadata"]["deletionTimestamp"] = json!(due);
         if next["kind"] == "Namespace" {
             next["status"]["phase"] = json!("Terminating");
@@ -338,7 +369,7 @@ impl Store {
         from: u64,
     ) -> Result<Watch, Status> {
         let mut state = self.lock();
-        let collection = state.collections.entry(resource.clone()).or_default();
+        let collection = state.collection(resource);
         let oldest = collection.history.oldest();
         if from < oldest {
             return Err(Status::expired(from, oldest));
@@ -404,6 +435,13 @@ pub(crate) fn has_generation(resource: &GroupResource) -> bool {
 }
 
 impl State {
+    fn collection(&mut self, resource: &GroupResource) -> &mut Collection {
+        if !self.collections.contains_key(resource) {
+            self.collections.insert(resource.clone(), Collection::of(resource));
+        }
+        self.collections.get_mut(resource).expect("it is there, or was put there just now")
+    }
+
     fn name_suffix(&mut self) -> String {
         // The alphabet of k8s.io/apimachinery/pkg/util/rand: no vowels, no digits that look like them.
         const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
@@ -430,17 +468,12 @@ impl State {
             object["metadata"]["resourceVersion"] = json!(self.revision.to_string());
         }
         let object = Arc::new(object);
-        let collection = self.collections.entry(resource.clone()).or_default();
-        let previous = collection.objects.insert(key.clone(), object.clone());
+        let previous = self.collection(resource).put(key.clone(), object.clone());
         if let Some(mirror) = &mut self.mirror {
             mirror.note(resource, &key, previous.as_ref(), Some(&object));
         }
-        collection.history.push(WatchEvent {
-            event,
-            object: object.clone(),
-            previous,
-            revision: self.revision,
-        });
+        let change = WatchEvent::new(event, object.clone(), previous, self.revision);
+        self.collection(resource).history.push(change);
         self.newest.send_replace(self.revision);
         object
     }
@@ -451,17 +484,12 @@ impl State {
             last["metadata"]["resourceVersion"] = json!(self.revision.to_string());
         }
         let last = Arc::new(last);
-        let collection = self.collections.entry(resource.clone()).or_default();
-        let previous = collection.objects.remove(key);
+        let previous = self.collection(resource).take(key);
         if let Some(mirror) = &mut self.mirror {
             mirror.note(resource, key, Some(&last), None);
         }
-        collection.history.push(WatchEvent {
-            event: EventType::Deleted,
-            object: last.clone(),
-            previous,
-            revision: self.revision,
-        });
+        let change = WatchEvent::new(EventType::Deleted, last.clone(), previous, self.revision);
+        self.collection(resource).history.push(change);
         self.newest.send_replace(self.revision);
         last
     }

@@ -56,13 +56,23 @@ impl Meta for Value {
     }
 }
 
-/// Puts `metadata.<field>` of `next` back to what it is in `current`.
-pub(super) fn keep_metadata(current: &Value, next: &mut Value, field: &str) {
-    match current["metadata"].get(field) {
-        Some(value) => next["metadata"][field] = value.clone(),
-        None => {
-            if let Some(metadata) = next["metadata"].as_object_mut() {
-                metadata.remove(field);
+/// What of `metadata` no update changes.
+const FIXED: [&str; 6] =
+    ["uid", "creationTimestamp", "name", "namespace", "resourceVersion", "deletionTimestamp"];
+
+/// Puts what no update changes of `next` back to what it is in `current`.
+pub(super) fn keep_metadata(current: &Value, next: &mut Value) {
+    for field in FIXED {
+        let kept = current["metadata"].get(field);
+        if next["metadata"].get(field) == kept {
+            continue;
+        }
+        match kept {
+            Some(value) => next["metadata"][field] = value.clone(),
+            None => {
+                if let Some(metadata) = next["metadata"].as_object_mut() {
+                    metadata.remove(field);
+                }
             }
         }
     }

@@ -15,7 +15,6 @@ use super::{Action, Fault, Recording, Tap, When, stream};
 use crate::clock::Clock;
 use crate::handlers::{RequestInfo, failure, header};
 use crate::status::Status;
-use crate::store::Meta;
 use crate::transport::{Body, Broken, User};
 
 /// One request on its way through.
@@ -45,10 +44,8 @@ impl Asked {
     fn recording(&self) -> Recording {
         let info = &self.info;
         let mut name = info.name.clone();
-        if let (true, "create", Ok(body)) = (name.is_empty(), info.verb.as_str(), &self.body)
-            && let Ok(object) = crate::codec::decode(&self.head.headers, body)
-        {
-            name = object.name().to_owned();
+        if let (true, "create", Ok(body)) = (name.is_empty(), info.verb.as_str(), &self.body) {
+            name = crate::codec::name_in(&self.head.headers, body);
         }
         Recording {
             seq: 0,
