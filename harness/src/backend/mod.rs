@@ -180,6 +180,11 @@ pub trait Cluster: Send + Sync {
     /// Every object, as it is now.
     fn snapshot(&self) -> BoxFuture<'_, Result<Snapshot, ClusterError>>;
 
+    /// The objects of one resource, such as `deployments.apps`, as they are now; there may be others with them.
+    fn snapshot_of<'a>(&'a self, _resource: &'a str) -> BoxFuture<'a, Result<Snapshot, ClusterError>> {
+        self.snapshot()
+    }
+
     /// Returns when anything in the cluster, or among the requests, has changed since the last call.
     fn changed(&self) -> BoxFuture<'_, ()>;
 

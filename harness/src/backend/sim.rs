@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use futures::future::BoxFuture;
 use kubesim::kubelet::{Images, Nodes};
+use kubesim::store::GroupResource;
 use kubesim::tap::{Recording, Tap};
 use kubesim::transport::{Server, User};
 use kubesim::{Cluster as Embedded, Config};
@@ -162,6 +163,17 @@ impl Cluster for Up {
                 for object in store.list(&resource, None).0 {
                     snapshot.insert(&resource.to_string(), object);
                 }
+            }
+            Ok(snapshot)
+        })
+    }
+
+    fn snapshot_of<'a>(&'a self, resource: &'a str) -> BoxFuture<'a, Result<Snapshot, ClusterError>> {
+        Box::pin(async move {
+            let (plural, group) = resource.split_once('.').unwrap_or((resource, ""));
+            let mut snapshot = Snapshot::default();
+            for object in self.cluster.store().list(&GroupResource::new(group, plural), None).0 {
+                snapshot.insert(resource, object);
             }
             Ok(snapshot)
         })

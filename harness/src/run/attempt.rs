@@ -493,7 +493,7 @@ impl Stage<'_> {
     }
 
     async fn no_such(&self, object: &ExpectObject) -> Result<Option<String>, Trouble> {
-        let now = self.cluster.snapshot().await?;
+        let now = self.cluster.snapshot_of(&object.resource).await?;
         let found = expect::counted(object, &now).len();
         let enough = match &object.count {
             Some(count) => count.holds(Some(&json!(found))),
