@@ -315,6 +315,8 @@ pub(crate) enum Area {
     Throughput,
     /// 5,000 nodes and 50,000 pods; measured once.
     Scale,
+    /// A real control plane beside a plain start of it, and the embedded cluster beside both; its memory once.
+    ControlPlane,
     /// The whole catalogue; measured at most three times.
     Matrix,
 }

@@ -15,8 +15,15 @@ use crate::failure::Failure;
 use crate::{build, interrupt, scenario};
 
 /// All areas, in the order in which they are measured: what fills the memory comes last.
-const AREAS: [Area; 6] =
-    [Area::Start, Area::Scenario, Area::NoOp, Area::Throughput, Area::Matrix, Area::Scale];
+const AREAS: [Area; 7] = [
+    Area::Start,
+    Area::Scenario,
+    Area::NoOp,
+    Area::Throughput,
+    Area::Matrix,
+    Area::ControlPlane,
+    Area::Scale,
+];
 
 /// How often the whole catalogue is run at most.
 const MATRIX_RUNS: u16 = 3;
@@ -84,6 +91,7 @@ async fn measure(area: Area, trials: &Trials, runs: u16) -> Result<Vec<Figure>, 
         Area::Throughput => bench::throughput(runs).await,
         Area::Matrix => bench::matrix(trials, runs.min(MATRIX_RUNS)).await,
         Area::Scale => bench::scale(&trials.installer).await,
+        Area::ControlPlane => bench::control_plane(runs).await,
     }
 }
 

@@ -18,6 +18,10 @@ pub enum Unit {
     Count,
     /// Megabytes of resident memory.
     Megabytes,
+    /// Kilobytes of resident memory.
+    Kilobytes,
+    /// So many times as much as something else.
+    Times,
 }
 
 impl Unit {
@@ -30,6 +34,8 @@ impl Unit {
             Self::PerSecond => "/s",
             Self::Count => "",
             Self::Megabytes => "MB",
+            Self::Kilobytes => "kB",
+            Self::Times => "×",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Measurements: of the embedded cluster, of scenarios, of the installer's calls. Each takes samples and says what
 //! the goal is; what is made of them is the caller's affair.
 
+mod control_plane;
 mod figure;
 mod memory;
 mod room;
@@ -9,6 +10,7 @@ mod scenarios;
 mod start;
 mod throughput;
 
+pub use control_plane::control_plane;
 pub use figure::{Figure, Unit};
 pub use room::BenchError;
 pub use scale::scale;

@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 
 use super::figure::{Figure, Unit};
 use super::memory;
-use super::room::{BenchError, Room, core, resident};
+use super::room::{BenchError, Room, core, is_first_to_fill, resident};
 use crate::run::Installer;
 
 /// Nodes of the cluster.
-const NODES: u32 = 5_000;
+pub(super) const NODES: u32 = 5_000;
 
 /// Pods on each of them, besides those that its DaemonSets put there.
-const PODS: u32 = 8;
+pub(super) const PODS: u32 = 8;
 
 /// The newest minor version of Kubernetes that the installer's Karpenter runs on.
 const KUBERNETES: u8 = 34;
@@ -25,8 +25,8 @@ const KUBERNETES: u8 = 34;
 /// Megabytes that an installer may take there: a page of nodes and what it keeps of each.
 const FLAT: f64 = 64.0;
 
-/// A Node for each number, all ready, and a running pod on each as DaemonSets and workloads leave them.
-fn pod(number: u32, node: &str) -> Value {
+/// A pod that is bound to a node already.
+pub(super) fn pod(number: u32, node: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": { "name": format!("load-{number}"), "namespace": "default", "labels": { "app": "load" } },
@@ -53,7 +53,9 @@ pub async fn scale(installer: &Installer) -> Result<Vec<Figure>, BenchError> {
     let mut pods =
         Figure::new("5,000 nodes and 50,000 pods: list of all pods in pages of 500", Unit::Seconds);
     let mut one = Figure::new("5,000 nodes and 50,000 pods: list of one node's pods", Unit::Milliseconds);
-    let before = resident();
+    let mut each =
+        Figure::new("5,000 nodes and 50,000 pods: memory of an object of any kind", Unit::Kilobytes);
+    let before = resident().filter(|_| is_first_to_fill());
     let began = Instant::now();
     let region = Config::default().identity.region;
     let nodes: Vec<NodeShape> = (0..NODES).map(|number| NodeShape::numbered(number, &region)).collect();
@@ -69,6 +71,10 @@ pub async fn scale(installer: &Installer) -> Result<Vec<Figure>, BenchError> {
     filled.took(began.elapsed());
     if let (Some(before), Some(after)) = (before, resident()) {
         grown.samples.push(after - before);
+        let store = room.cluster.store();
+        let count = |resource: &GroupResource| store.list(resource, None).0.len();
+        let objects = store.resources().iter().map(count).sum::<usize>();
+        each.samples.push((after - before) * 1024.0 / f64::from(u32::try_from(objects).unwrap_or(u32::MAX)));
     }
     let client = room.client().await?;
     let api = core(client, "Pod", None);
@@ -100,5 +106,5 @@ pub async fn scale(installer: &Installer) -> Result<Vec<Figure>, BenchError> {
     }
     let on_many = memory::installer("5,000 nodes and 50,000 pods", &room, installer).await?.at_most(FLAT);
     room.down().await;
-    Ok(vec![total, filled, grown, pods, one, on_few, on_many])
+    Ok(vec![total, filled, grown, each, pods, one, on_few, on_many])
 }

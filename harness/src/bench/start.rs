@@ -3,11 +3,19 @@
 use std::time::Instant;
 
 use kubesim::Config;
+use kubesim::kubelet::NodeShape;
 
 use super::figure::{Figure, Unit};
 use super::room::{BenchError, Room};
 
-/// Starts clusters of two nodes with EKS's content, settled, behind TLS, and asks each for `/readyz`.
+/// Nodes of a cluster that is no small one.
+const MANY: u32 = 500;
+
+/// How often that is started at most.
+const MANY_RUNS: u16 = 3;
+
+/// Starts clusters of two nodes with EKS's content, settled, behind TLS, and asks each for `/readyz`; and some of many
+/// nodes.
 ///
 /// # Errors
 /// A cluster does not start, or does not answer.
@@ -34,5 +42,14 @@ pub async fn start(runs: u16) -> Result<Vec<Figure>, BenchError> {
         room.down().await;
         down.took(began.elapsed());
     }
-    Ok(vec![serving, ready, down])
+    let mut many = Figure::new("kubesim: start of 500 nodes, all ready", Unit::Seconds).at_most(1.0);
+    for _ in 0..runs.min(MANY_RUNS) {
+        let region = Config::default().identity.region;
+        let nodes = (0..MANY).map(|number| NodeShape::numbered(number, &region)).collect();
+        let began = Instant::now();
+        let room = Room::start(Config { nodes, ..Config::default() }).await?;
+        many.took(began.elapsed());
+        room.down().await;
+    }
+    Ok(vec![serving, ready, down, many])
 }

@@ -7,6 +7,7 @@ mod content;
 mod driver;
 mod estate;
 mod etcd;
+mod measure;
 mod pki;
 mod plane;
 mod pool;
@@ -18,5 +19,6 @@ mod settle;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use measure::Workshop;
 pub use provider::ControlPlane;
 pub(super) use provider::NAME;

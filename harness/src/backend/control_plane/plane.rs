@@ -61,7 +61,7 @@ impl Blueprint {
     }
 
     /// A client that shows one of our certificates.
-    fn client(&self, port: u16, pair: [&str; 2]) -> Result<Client, ClusterError> {
+    pub(super) fn client(&self, port: u16, pair: [&str; 2]) -> Result<Client, ClusterError> {
         let url = format!("https://127.0.0.1:{port}");
         let mut config = Config::new(url.parse().map_err(ClusterError::new)?);
         let authority = pki::der(&self.keys, pki::CA)?;
