@@ -144,7 +144,7 @@ fn a_tool_that_hangs_is_stopped_after_its_time() {
     let report = play("helm-hangs");
     let (_, helm) = report.calls().find(|(start, _)| start.mutating).unwrap();
     assert_eq!((helm.unwrap().exit, helm.unwrap().signal), (None, Some(15)));
-    assert_eq!(took(&report), Duration::from_secs(630));
+    assert_eq!(took(&report), Duration::from_secs(660));
 }
 
 #[test]
