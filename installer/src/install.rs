@@ -200,10 +200,11 @@ fn close(run: &Run<'_>, mut report: Report) -> Outcome {
     let (retries, telemetry) = run.close();
     let forced = if report.forced.is_some() { " (forced)" } else { "" };
     let ended = format!("{}{forced}, exit code {}", verdict.status.name(), verdict.exit);
-    if verdict.ok {
-        run.step("end", ended)
-    } else {
-        run.fail("end", ended)
+    let only_planned = report.blockers.iter().all(|blocker| blocker.code == Code::ChangesPlanned);
+    match verdict.ok {
+        true => run.step("end", ended),
+        false if only_planned => run.warn("end", ended),
+        false => run.fail("end", ended),
     }
     let result = RunResult {
         schema_version: SCHEMA_VERSION,

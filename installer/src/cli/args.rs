@@ -84,7 +84,7 @@ pub(super) struct InstallArgs {
     /// Another value for the chart, name=value; may be repeated.
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub(super) set: Vec<String>,
-    /// Write metrics as OpenMetrics text to this file.
+    /// Write metrics as OpenMetrics text to this file; not of a dry run.
     #[arg(long, value_name = "FILE")]
     pub(super) metrics_file: Option<String>,
     #[command(flatten)]

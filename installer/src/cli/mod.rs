@@ -204,7 +204,8 @@ async fn perform(
         Job::Cleanup(_) => cleanup::run(&context, &settings, scope).await,
     };
     let outcome = (hooks.edit)(outcome);
-    if let Some(path) = metrics {
+    // A plan is no run that could be counted among the others.
+    if let Some(path) = metrics.filter(|_| !settings.dry_run) {
         write_metrics(&path, &outcome, &settings, &context);
     }
     context.log.waiting(None);
@@ -227,10 +228,12 @@ fn bare_context(redactor: Redactor) -> Context {
 
 /// Writes the metrics. That they cannot be written is said, and takes nothing from the result.
 fn write_metrics(path: &str, outcome: &Outcome, settings: &Settings, context: &Context) {
+    let evidence = &outcome.result.evidence;
+    let found = evidence.phase3.as_ref().and_then(|it| it.identity.name.as_deref());
     let last = metrics::Last {
         result: &outcome.result,
         exit: outcome.exit,
-        cluster: settings.cluster.name.as_deref().unwrap_or_default(),
+        cluster: settings.cluster.name.as_deref().or(found).unwrap_or_default(),
         at: context.clock.now(),
     };
     if let Err(error) = metrics::write(Path::new(path), &last) {
