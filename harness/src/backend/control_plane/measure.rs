@@ -54,7 +54,9 @@ impl Workshop {
 
     /// Starts one of ours: every component says that it is ready.
     pub(crate) async fn start(&self) -> Result<Ours, ClusterError> {
-        Ok(Ours(Plane::start(&self.blueprint, self.pool.ledger().await?).await?))
+        let mut plane = Plane::start(&self.blueprint, self.pool.ledger().await?).await?;
+        plane.go().await?;
+        Ok(Ours(plane))
     }
 
     /// Starts one by the plain recipe: the API server says that it is ready.
@@ -93,9 +95,10 @@ impl Ours {
         self.0.admin()
     }
 
-    /// Brings it back to its first state.
+    /// Brings it back to its first state, in which controllers and scheduler are at work again.
     pub(crate) async fn reset(&mut self) -> Result<(), ClusterError> {
-        self.0.reset().await
+        self.0.reset().await?;
+        self.0.go().await
     }
 }
 
