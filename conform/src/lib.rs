@@ -6,17 +6,24 @@
 //! reason, in `known.yaml` ([`known`]), or new, and then it is shrunk to the shortest sequence that shows it
 //! and kept as a file to replay ([`replay`]).
 //!
+//! Besides, scripts of unmodified tools are run against both ([`session`]), and both schedulers are given the same
+//! nodes and pods ([`scheduling`]).
+//!
 //! The reference is any kube endpoint whose content may be changed at will.
 
 pub mod compare;
 mod differ;
+mod exchanges;
 pub mod generate;
 mod kinds;
 pub mod known;
 pub mod normal;
 pub mod operation;
+pub mod record;
 pub mod replay;
 pub mod report;
+pub mod scheduling;
+pub mod session;
 pub mod side;
 
 pub use kubesim::kubelet::Nodes;

@@ -61,7 +61,16 @@ fn object(value: &mut Value) {
         // They come when a controller gets to it.
         items.retain(|item| item["metadata"]["name"] != "kube-root-ca.crt" && item["kind"] != "Event");
     }
-    let workload = value["kind"].as_str().is_some_and(|kind| WORKLOADS.contains(&kind));
+    let kind = value["kind"].as_str().unwrap_or_default();
+    let workload = WORKLOADS.contains(&kind);
+    // Items of a list do not say what they are.
+    if kind.strip_suffix("List").is_some_and(|kind| WORKLOADS.contains(&kind)) {
+        for item in value["items"].as_array_mut().into_iter().flatten() {
+            if let Some(item) = item.as_object_mut() {
+                item.remove("status");
+            }
+        }
+    }
     let generated = value["metadata"]["generateName"].is_string();
     let Some(fields) = value.as_object_mut() else { return };
     if workload {

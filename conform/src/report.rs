@@ -68,6 +68,8 @@ pub struct Report {
     pub seed: u64,
     /// By area.
     pub areas: BTreeMap<String, Tally>,
+    /// Files that replay scheduler cases.
+    pub kept: Vec<String>,
     /// New divergences, one for each place.
     pub divergences: Vec<Divergence>,
     /// Where answers differed in a new way, by what is said there.
@@ -95,6 +97,24 @@ impl Report {
         );
         let place = || Place { times: 0, request: request.clone(), difference: difference.clone() };
         self.places.entry(key).or_insert_with(place).times += 1;
+    }
+
+    /// Adds what another comparison found.
+    pub fn add(&mut self, other: Self) {
+        for (area, tally) in other.areas {
+            let sum = self.areas.entry(area).or_default();
+            sum.operations += tally.operations;
+            sum.known += tally.known;
+            sum.new += tally.new;
+        }
+        self.divergences.extend(other.divergences);
+        self.kept.extend(other.kept);
+        for (key, place) in other.places {
+            self.places.entry(key).and_modify(|it| it.times += place.times).or_insert(place);
+        }
+        for (sum, times) in self.met.iter_mut().zip(other.met) {
+            *sum += times;
+        }
     }
 
     /// Over all areas.
@@ -143,6 +163,9 @@ impl Report {
             if let Some(file) = &divergence.file {
                 let _ = writeln!(text, "  again: cargo xtask conform --replay {file}");
             }
+        }
+        for file in &self.kept {
+            let _ = writeln!(text, "a scheduler case; again: cargo xtask conform --replay {file}");
         }
         text
     }

@@ -71,6 +71,11 @@ impl Side {
         Ok(side)
     }
 
+    /// A client of it.
+    pub(crate) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
     /// Its nodes.
     #[must_use]
     pub fn nodes(&self) -> Option<&Nodes> {
@@ -127,7 +132,7 @@ impl Side {
         tokio::time::timeout(PATIENCE, answer).await.map_err(|late| self.broken(&late))?
     }
 
-    fn broken(&self, error: &dyn std::fmt::Display) -> Error {
+    pub(crate) fn broken(&self, error: &dyn std::fmt::Display) -> Error {
         match self.name {
             "embedded" => Error::Embedded(error.to_string()),
             _ => Error::Reference(error.to_string()),

@@ -333,6 +333,12 @@ pub(crate) struct ConformArgs {
     /// How many sequences of requests.
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub(crate) sequences: u32,
+    /// How many cases for the schedulers, on a reference without nodes.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) scheduling: u32,
+    /// Sessions of real tools whose name begins so; `none` for none. All when not given.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) sessions: Option<String>,
     /// How many new divergences are shrunk to the shortest sequence and kept; the others are told as they were met.
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub(crate) shrink: usize,

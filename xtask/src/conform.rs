@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use ::conform::known::List;
+use ::conform::replay::{self, Replay};
 use ::conform::report::Report;
+use ::conform::session::{self, Script, Tools};
 use ::conform::side::Side;
-use ::conform::{Error, Nodes, Options, play, replay};
+use ::conform::{Error, Nodes, Options, play, scheduling};
 use harness::backend::{Backend as _, Cluster, ClusterError, ControlPlane};
 use harness::run::Stop;
 use harness::scenario::ClusterShape;
@@ -98,8 +100,11 @@ async fn compare(
 ) -> Result<Report, Failure> {
     let embedded = Side::embedded(MINOR).await?;
     let reference = Side::reference(kubeconfig, nodes).await?;
-    if let Some(file) = &args.replay {
-        return Ok(play(&replay::read(file)?, &embedded, &reference, known).await?);
+    let sides = [&embedded, &reference];
+    match args.replay.as_deref().map(replay::read_any).transpose()? {
+        Some(Replay::Sequence(sequence)) => return Ok(play(&sequence, &embedded, &reference, known).await?),
+        Some(Replay::Case(case)) => return Ok(scheduling::play(&case, sides, known).await?),
+        None => {}
     }
     let folder = root.join("target/conform");
     let options = Options {
@@ -110,9 +115,49 @@ async fn compare(
         tidy: args.reference.is_some(),
         ..Options::default()
     };
-    let report = ::conform::run(&options, &embedded, &reference, known).await?;
+    let mut report = ::conform::run(&options, &embedded, &reference, known).await?;
+    let nodes = reference.get("/api/v1/nodes").await?;
+    if nodes["items"].as_array().is_some_and(Vec::is_empty) {
+        let keep = Some(folder.as_path()).filter(|_| args.shrink > 0);
+        scheduling::run(args.seed, args.scheduling, keep, sides, known, &mut report).await?;
+    } else if args.scheduling > 0 {
+        anstream::eprintln!("SKIPPED: scheduler cases: the reference has nodes already");
+    }
+    let (scripts, tools) = sessions(args, root)?;
+    report.add(session::run(&scripts, &tools, &embedded, &reference, known).await?);
     replay::keep_report(&folder, &report)?;
     Ok(report)
+}
+
+/// The sessions that are asked for, and the tools that they need. Without its tool a session is skipped in sight;
+/// with `SEATRIAL_REQUIRE_TOOLS=1` that is a failure.
+fn sessions(args: &ConformArgs, root: &Path) -> Result<(Vec<Script>, Tools), Failure> {
+    let mut tools = Tools::new();
+    for (name, variable) in
+        [("kubectl", "SEATRIAL_KUBECTL"), ("helm3", "SEATRIAL_HELM3"), ("helm4", "SEATRIAL_HELM4")]
+    {
+        if let Some(path) = std::env::var_os(variable) {
+            tools.insert(name.to_owned(), path.into());
+        }
+    }
+    let mut scripts = session::scripts(&root.join("conform/sessions"))?;
+    if let Some(wanted) = &args.sessions {
+        scripts.retain(|script| script.name.starts_with(wanted));
+    }
+    let lacking = |script: &Script| script.tools.iter().any(|tool| !tools.contains_key(tool));
+    let skipped = scripts.iter().filter(|script| lacking(script)).count();
+    if skipped > 0 {
+        let what = format!(
+            "{skipped} sessions: SEATRIAL_KUBECTL, SEATRIAL_HELM3 and SEATRIAL_HELM4 do not all name tools"
+        );
+        let hint = "eval \"$(cargo xtask assets --kubectl --helm3 --helm4 --export)\"";
+        if std::env::var("SEATRIAL_REQUIRE_TOOLS").is_ok_and(|it| it == "1") {
+            return Err(Failure::new(ExitCode::Prerequisite, what).hint(hint));
+        }
+        anstream::eprintln!("SKIPPED: {what}\n\nhint: {hint}");
+    }
+    scripts.retain(|script| !lacking(script));
+    Ok((scripts, tools))
 }
 
 fn told(report: &Report, known: &List) -> String {

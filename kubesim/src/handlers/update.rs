@@ -124,7 +124,12 @@ impl Core {
             config["metadata"]["name"] = json!(call.info.name);
         }
         matches_request(call, resource, &mut config)?;
-        admission::check_fields(call, resource, &mut config)?;
+        // What decoding makes of it is not what was applied; only of custom resources it takes something away.
+        let mut decoded = config.clone();
+        admission::check_fields(call, resource, &mut decoded)?;
+        if resource.custom.is_some() {
+            config = decoded;
+        }
         let writer =
             managed::Writer::apply(&call.manager(), part.unwrap_or_default(), &self.store.clock().rfc3339());
         let force = call.info.query.is_true("force");

@@ -1,0 +1,185 @@
+//! Recorded sessions: short scripts of unmodified tools, run against both sides through proxies that record, and
+//! compared request by request.
+//!
+//! A script is a file of `sessions/`, for `sh -eu`. Its first line names the tools that it needs, and `nodes` when it
+//! needs one to run pods on; its second says what it is about. `helm3` and `helm4` are both `helm` to a script. It
+//! runs in a namespace of its own, which `NAMESPACE` names.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use kubesim::kubelet::NodeShape;
+
+use crate::Error;
+use crate::exchanges;
+use crate::known::List;
+use crate::record::{Exchange, Recorder};
+use crate::report::Report;
+use crate::side::Side;
+
+/// How long a script may take; what a tool waits for is bounded by the script itself.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// How many scripts run at once.
+const AT_ONCE: usize = 4;
+
+/// A script.
+#[derive(Clone, Debug)]
+pub struct Script {
+    /// The file's name without its ending.
+    pub name: String,
+    /// What it needs: `kubectl`, `helm3`, `helm4`.
+    pub tools: Vec<String>,
+    nodes: bool,
+    path: PathBuf,
+}
+
+/// Executables, by what scripts call them.
+pub type Tools = BTreeMap<String, PathBuf>;
+
+/// Every script of a folder, by name.
+///
+/// # Errors
+/// When one cannot be read, or does not say what it needs and what it is about.
+pub fn scripts(folder: &Path) -> Result<Vec<Script>, Error> {
+    let wrong = |path: &Path, why: String| Error::File { path: path.display().to_string(), why };
+    let entries = std::fs::read_dir(folder).map_err(|error| wrong(folder, error.to_string()))?;
+    let mut scripts = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|error| wrong(folder, error.to_string()))?.path();
+        let text = std::fs::read_to_string(&path).map_err(|error| wrong(&path, error.to_string()))?;
+        let mut head = text.lines().map(|line| line.strip_prefix("# "));
+        let (Some(Some(needs)), Some(Some(_))) = (head.next(), head.next()) else {
+            return Err(wrong(
+                &path,
+                "it begins with two comments: what it needs, and what it is about".into(),
+            ));
+        };
+        let (nodes, tools): (Vec<&str>, Vec<&str>) = needs.split_whitespace().partition(|it| *it == "nodes");
+        if let Some(unknown) = tools.iter().find(|tool| !matches!(**tool, "kubectl" | "helm3" | "helm4")) {
+            return Err(wrong(&path, format!("there is no tool {unknown}; use kubectl, helm3 or helm4")));
+        }
+        scripts.push(Script {
+            name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+            tools: tools.into_iter().map(str::to_owned).collect(),
+            nodes: !nodes.is_empty(),
+            path,
+        });
+    }
+    scripts.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(scripts)
+}
+
+/// How a script ended on one side.
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) exchanges: Vec<Exchange>,
+}
+
+/// Runs scripts on both sides, and compares.
+///
+/// # Errors
+/// When a side does not answer, or a script cannot be run.
+pub async fn run(
+    scripts: &[Script],
+    tools: &Tools,
+    embedded: &Side,
+    reference: &Side,
+    known: &List,
+) -> Result<Report, Error> {
+    let mut report = Report { met: vec![0; known.entries().len()], ..Report::default() };
+    if scripts.iter().any(|script| script.nodes) {
+        futures::try_join!(node(embedded), node(reference))?;
+    }
+    let both = |script| async move {
+        futures::try_join!(run_one(script, tools, embedded), run_one(script, tools, reference))
+    };
+    // Scripts wait for rollouts most of the time, and each has a namespace of its own.
+    let ran: Vec<(Ran, Ran)> =
+        futures::stream::iter(scripts.iter().map(both)).buffered(AT_ONCE).try_collect().await?;
+    for (script, (ours, theirs)) in scripts.iter().zip(&ran) {
+        exchanges::compare(script, ours, theirs, known, &mut report);
+    }
+    Ok(report)
+}
+
+/// Sees to it that there is a node.
+async fn node(side: &Side) -> Result<(), Error> {
+    let Some(nodes) = side.nodes() else { return Ok(()) };
+    if nodes.names().is_empty() {
+        let shape = NodeShape::numbered(0, "us-west-2");
+        nodes.add(shape).map_err(|status| side.broken(&status))?;
+    }
+    let ready = |node: &serde_json::Value| {
+        let conditions = node["status"]["conditions"].as_array().into_iter().flatten();
+        let tainted = node["spec"]["taints"].as_array().is_some_and(|taints| !taints.is_empty());
+        conditions.clone().any(|it| it["type"] == "Ready" && it["status"] == "True") && !tainted
+    };
+    for name in nodes.names() {
+        side.until(&format!("/api/v1/nodes/{name}"), ready).await?;
+    }
+    Ok(())
+}
+
+async fn run_one(script: &Script, tools: &Tools, side: &Side) -> Result<Ran, Error> {
+    let recorder = Recorder::start(side.client()).await?;
+    let namespace = format!("session-{}", script.name);
+    side.make_namespace(&namespace).await?;
+    let failed = |what: &str, error: std::io::Error| Error::File {
+        path: script.path.display().to_string(),
+        why: format!("{what}: {error}"),
+    };
+    let home = tempfile::tempdir().map_err(|error| failed("make a folder for it", error))?;
+    let bin = home.path().join("bin");
+    std::fs::create_dir(&bin).map_err(|error| failed("make a folder for its tools", error))?;
+    for tool in &script.tools {
+        let Some(path) = tools.get(tool) else { continue };
+        let name = if tool.starts_with("helm") { "helm" } else { tool };
+        std::os::unix::fs::symlink(path, bin.join(name)).map_err(|error| failed("link its tools", error))?;
+    }
+    let kubeconfig = home.path().join("kubeconfig");
+    std::fs::write(&kubeconfig, kubeconfig_of(&recorder.url, &namespace))
+        .map_err(|error| failed("write its kubeconfig", error))?;
+    let script_path = std::path::absolute(&script.path).map_err(|error| failed("find it", error))?;
+    let mut command = tokio::process::Command::new("sh");
+    command
+        .arg("-eu")
+        .arg(script_path)
+        .current_dir(home.path())
+        .env_clear()
+        .env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", bin.display()))
+        .env("HOME", home.path())
+        .env("KUBECONFIG", &kubeconfig)
+        .env("KUBECACHEDIR", home.path().join("cache"))
+        .env("NAMESPACE", &namespace)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    let output = tokio::time::timeout(PATIENCE, command.output()).await;
+    let output = output.map_err(|_| failed("run it", std::io::ErrorKind::TimedOut.into()))?;
+    let output = output.map_err(|error| failed("run it", error))?;
+    let text = |bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        // Where the tools and the server are is nothing that they say.
+        text.replace(&home.path().display().to_string(), "<home>").replace(&recorder.url, "<server>")
+    };
+    Ok(Ran {
+        code: output.status.code().unwrap_or(-1),
+        stdout: text(&output.stdout),
+        stderr: text(&output.stderr),
+        exchanges: recorder.take(),
+    })
+}
+
+fn kubeconfig_of(url: &str, namespace: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: session\n\
+         clusters: [{{name: session, cluster: {{server: \"{url}\"}}}}]\n\
+         users: [{{name: session, user: {{}}}}]\n\
+         contexts: [{{name: session, context: {{cluster: session, user: session, namespace: {namespace}}}}}]\n"
+    )
+}
