@@ -23,13 +23,15 @@ case "$1" in
   history) echo '[]' ;;
   list) echo '[]' ;;
   *)
-    for last in "$@"; do :; done
+    for argument in "$@"; do
+      case "$argument" in webhook.token=*) token=${argument#webhook.token=} ;; esac
+    done
     {
       echo "Error: UPGRADE FAILED: this is what I was given:"
       case "$SHOUT" in
         variable) printf '%s' "$SHOP_API_TOKEN" ;;
         input) /bin/cat ;;
-        argument) printf '%s' "$last" ;;
+        argument) printf '%s' "$token" ;;
         file) /bin/cat "$FOLDER/more-values.yaml" ;;
         kubeconfig) /usr/bin/tail -c 500 "$KUBECONFIG" ;;
       esac
