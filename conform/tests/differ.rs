@@ -9,8 +9,9 @@ use conform::known::List;
 use conform::side::Side;
 use conform::{Options, Planted, replay, run};
 
+/// What is known to differ from a real server differs from no second of one's like: nothing is passed over here.
 fn known() -> List {
-    List::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("known.yaml")).unwrap()
+    List::default()
 }
 
 async fn embedded() -> Side {
