@@ -8,6 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
@@ -216,6 +217,9 @@ pub(crate) fn remove(folder: &Path) -> io::Result<bool> {
     }
 }
 
+/// How long killed processes may take to be gone.
+const LAST_BREATH: Duration = Duration::from_secs(5);
+
 /// Destroys one thing; `None` when it was gone already.
 fn destroy(entry: &Entry) -> Result<Option<String>, String> {
     match entry {
@@ -225,12 +229,25 @@ fn destroy(entry: &Entry) -> Result<Option<String>, String> {
             Err(error) => Err(format!("remove {}: {error}", path.display())),
         },
         Entry::Processes { mark } => {
-            let found = children::marked(mark);
-            if found.is_empty() {
+            let mut words = Vec::new();
+            let began = Instant::now();
+            // Again and again, since one of them may have started another meanwhile, and the dead take a moment to go.
+            loop {
+                let found = children::marked(mark);
+                if found.is_empty() {
+                    break;
+                }
+                let fresh: Vec<_> = found.iter().map(ToString::to_string).collect();
+                if began.elapsed() > LAST_BREATH {
+                    return Err(format!("kill processes {}: they are still there", fresh.join(", ")));
+                }
+                children::kill(&found);
+                words.extend(fresh.into_iter().filter(|it| !words.contains(it)).collect::<Vec<_>>());
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            if words.is_empty() {
                 return Ok(None);
             }
-            children::kill(&found);
-            let words: Vec<String> = found.iter().map(ToString::to_string).collect();
             Ok(Some(format!("processes {}", words.join(", "))))
         }
     }

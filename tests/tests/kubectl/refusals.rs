@@ -54,7 +54,7 @@ async fn names_and_labels_that_are_none() {
     let service = "apiVersion: v1\nkind: Service\nmetadata: {name: 1x}\nspec: {ports: [{port: 0}]}\n";
     assert_eq!(
         stage.refused_with("apply -f -", service).await,
-        "The Service \"1x\" is invalid: \n* metadata.name: Invalid value: \"1x\": a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')\n* spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive"
+        "The Service \"1x\" is invalid: \n* metadata.name: Invalid value: \"1x\": a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')\n* spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive\n* spec.ports[0].targetPort: Invalid value: 0: must be between 1 and 65535, inclusive"
     );
     let labelled = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x, labels: {\"a b\": c}}\n";
     let refused = stage.refused_with("apply -f -", labelled).await;
