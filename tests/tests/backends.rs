@@ -182,7 +182,7 @@ async fn run_on(
         tools: ToolChoice { interposer: PathBuf::from("/bin/false"), real: BTreeMap::new() },
         seed: 0,
         jobs: 2,
-        controls: true,
+        thorough: true,
         retain: false,
         out: Some(sandbox.path("out")),
         state: sandbox.path("state"),

@@ -63,8 +63,9 @@ pub(crate) fn run(args: &ProveArgs) -> Result<ExitCode, Failure> {
             tools: ToolChoice { interposer: interposer.clone(), real: scenario::real(&[])? },
             seed: args.seed,
             jobs: scenario::jobs(args.jobs).div_ceil(AT_ONCE),
-            // A control shows that a scenario can fail; here the installer does.
-            controls: false,
+            // A control shows that a scenario can fail; here the installer does. And that the right one goes on from
+            // every point of a sweep is for the whole catalogue to say.
+            thorough: false,
             retain: false,
             out,
             state: ledger::folder(),

@@ -101,7 +101,7 @@ fn execute(names: &[String], args: &RunArgs) -> Result<ExitCode, Failure> {
         },
         seed: args.seed,
         jobs: jobs(args.jobs),
-        controls: true,
+        thorough: true,
         retain: args.retain,
         out: args.out.clone(),
         state: ledger::folder(),

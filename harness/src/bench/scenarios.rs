@@ -40,7 +40,7 @@ impl Trials {
             tools: self.tools.clone(),
             seed: 0,
             jobs: self.jobs,
-            controls,
+            thorough: controls,
             retain: false,
             out: out.map(Path::to_owned),
             state: self.state.clone(),

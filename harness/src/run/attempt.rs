@@ -42,6 +42,8 @@ pub(super) struct Setting<'s> {
     /// The mark of the processes that it starts.
     pub(super) mark: String,
     pub(super) which: Attempt,
+    /// Whether a sweep tries a few of its points only.
+    pub(super) sampled: bool,
     pub(super) emit: &'s (dyn Fn(Event) + Send + Sync),
 }
 

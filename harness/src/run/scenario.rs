@@ -122,7 +122,7 @@ async fn both(
         return findings;
     }
     let failed = !main.mismatches.is_empty() || !main.violations.is_empty();
-    if failed || !context.suite.controls {
+    if failed || !context.suite.thorough {
         let verdict = if failed { Verdict::Failed } else { Verdict::Passed };
         let courses = [main.course, Course::default()];
         return Findings { left, courses, ..Findings::of(verdict, None) };
@@ -203,6 +203,7 @@ async fn one(
         folder,
         mark: mark.clone(),
         which,
+        sampled: which == Attempt::Control || !context.suite.thorough,
         emit: &emit,
     };
     let controlled;

@@ -33,8 +33,9 @@ pub struct Suite {
     pub seed: u64,
     /// How many scenarios run at the same time.
     pub jobs: usize,
-    /// Whether negative controls are run.
-    pub controls: bool,
+    /// Whether negative controls are run, and a sweep tries every one of its points. Otherwise no control is run, and a
+    /// few points are tried.
+    pub thorough: bool,
     /// Whether recordings are kept also where everything held.
     pub retain: bool,
     /// Folder for the reports and recordings; a temporary one when `None`.

@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 
 use super::attempt::{self, Attempted, Setting, millis};
 use super::kill::KillPoint;
-use crate::event::{Attempt, Event, Mismatch};
+use crate::event::{Event, Mismatch};
 use crate::expect::{self, End};
 use crate::scenario::Scenario;
 
@@ -57,8 +57,8 @@ pub(super) async fn attempt(setting: &Setting<'_>, scenario: &Scenario) -> Attem
     if sum.trouble.is_some() || !sum.mismatches.is_empty() || !sum.violations.is_empty() {
         return sum;
     }
-    // The control has to differ somewhere, not everywhere.
-    if setting.which == Attempt::Control {
+    // The control has to differ somewhere, not everywhere, and a known-bad installer likewise.
+    if setting.sampled {
         points = points.into_iter().skip(1).step_by(4).take(2).collect();
     }
     let whole = sum.run.as_ref().map(|run| (run.after.clone(), run.account.clone())).unwrap_or_default();
