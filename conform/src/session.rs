@@ -2,8 +2,9 @@
 //! compared request by request.
 //!
 //! A script is a file of `sessions/`, for `sh -eu`. Its first line names the tools that it needs, and `nodes` when it
-//! needs one to run pods on; its second says what it is about. `helm3` and `helm4` are both `helm` to a script. It
-//! runs in a namespace of its own, which `NAMESPACE` names.
+//! needs one to run pods on; its second says what it is about. One that needs `helm` is a session of Helm 3 and one
+//! of Helm 4. It runs in a namespace of its own, which `NAMESPACE` names; `SESSIONS` names the folder of the scripts,
+//! where what several of them use is in folders.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -29,7 +30,7 @@ const AT_ONCE: usize = 4;
 /// A script.
 #[derive(Clone, Debug)]
 pub struct Script {
-    /// The file's name without its ending.
+    /// The file's name without its ending, and with `helm3` or `helm4` for `helm`.
     pub name: String,
     /// What it needs: `kubectl`, `helm3`, `helm4`.
     pub tools: Vec<String>,
@@ -50,6 +51,9 @@ pub fn scripts(folder: &Path) -> Result<Vec<Script>, Error> {
     let mut scripts = Vec::new();
     for entry in entries {
         let path = entry.map_err(|error| wrong(folder, error.to_string()))?.path();
+        if path.is_dir() {
+            continue;
+        }
         let text = std::fs::read_to_string(&path).map_err(|error| wrong(&path, error.to_string()))?;
         let mut head = text.lines().map(|line| line.strip_prefix("# "));
         let (Some(Some(needs)), Some(Some(_))) = (head.next(), head.next()) else {
@@ -59,15 +63,17 @@ pub fn scripts(folder: &Path) -> Result<Vec<Script>, Error> {
             ));
         };
         let (nodes, tools): (Vec<&str>, Vec<&str>) = needs.split_whitespace().partition(|it| *it == "nodes");
-        if let Some(unknown) = tools.iter().find(|tool| !matches!(**tool, "kubectl" | "helm3" | "helm4")) {
-            return Err(wrong(&path, format!("there is no tool {unknown}; use kubectl, helm3 or helm4")));
+        if let Some(unknown) = tools.iter().find(|tool| !matches!(**tool, "kubectl" | "helm")) {
+            return Err(wrong(&path, format!("there is no tool {unknown}; use kubectl or helm")));
         }
-        scripts.push(Script {
-            name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
-            tools: tools.into_iter().map(str::to_owned).collect(),
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let helms: &[&str] = if tools.contains(&"helm") { &["helm3", "helm4"] } else { &["helm"] };
+        scripts.extend(helms.iter().map(|helm| Script {
+            name: stem.replacen("helm", helm, 1),
+            tools: tools.iter().map(|tool| tool.replace("helm", helm)).collect(),
             nodes: !nodes.is_empty(),
-            path,
-        });
+            path: path.clone(),
+        }));
     }
     scripts.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(scripts)
@@ -149,7 +155,7 @@ async fn run_one(script: &Script, tools: &Tools, side: &Side) -> Result<Ran, Err
     let mut command = tokio::process::Command::new("sh");
     command
         .arg("-eu")
-        .arg(script_path)
+        .arg(&script_path)
         .current_dir(home.path())
         .env_clear()
         .env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", bin.display()))
@@ -157,6 +163,7 @@ async fn run_one(script: &Script, tools: &Tools, side: &Side) -> Result<Ran, Err
         .env("KUBECONFIG", &kubeconfig)
         .env("KUBECACHEDIR", home.path().join("cache"))
         .env("NAMESPACE", &namespace)
+        .env("SESSIONS", script_path.parent().unwrap_or(&script_path))
         .stdin(Stdio::null())
         .kill_on_drop(true);
     let output = tokio::time::timeout(PATIENCE, command.output()).await;

@@ -8,7 +8,7 @@ use ::conform::report::Report;
 use ::conform::session::{self, Script, Tools};
 use ::conform::side::Side;
 use ::conform::{Error, Nodes, Options, play, scheduling};
-use harness::backend::{Backend as _, Cluster, ClusterError, ControlPlane};
+use harness::backend::{Backend as _, ClusterError, ControlPlane};
 use harness::run::Stop;
 use harness::scenario::ClusterShape;
 use harness::verdict::ExitCode;
@@ -32,58 +32,57 @@ pub(crate) fn run(args: &ConformArgs) -> Result<ExitCode, Failure> {
     if args.reference.is_none()
         && let Some(missing) = plane.lacks(&shape())
     {
-        return skipped(&missing);
+        skip(&missing, "cargo xtask assets --kubernetes 1.37", "SEATRIAL_REQUIRE_CONTROL_PLANE")?;
+        return Ok(ExitCode::Ok);
     }
     let stop = Stop::default();
     let runtime = interrupt::runtime()?;
     let report = runtime.block_on(async {
         interrupt::listen(stop.clone())?;
-        let Some(file) = &args.reference else {
-            let up = start(&plane).await?;
-            let (kubeconfig, nodes) = (up.owner_kubeconfig(), up.nodes().cloned());
-            // Interrupted, what was started still goes down in order.
-            let report = tokio::select! {
-                biased;
-                () = stop.wait() => Ok(None),
-                report = compare(args, &root, &kubeconfig, nodes, &known) => report.map(Some),
-            };
-            up.down().await.map_err(infrastructure)?;
-            return report;
+        let (up, kubeconfig, nodes) = match &args.reference {
+            Some(file) => (None, read(file)?, None),
+            None => {
+                let up = plane.provision(&shape(), 0).await.map_err(infrastructure)?;
+                let (kubeconfig, nodes) = (up.owner_kubeconfig(), up.nodes().cloned());
+                (Some(up), kubeconfig, nodes)
+            }
         };
-        let kubeconfig = std::fs::read_to_string(file).map_err(|error| {
-            let what = format!("failed to read the kubeconfig {}: {error}", file.display());
-            Failure::new(ExitCode::Prerequisite, what).hint("cargo xtask conform --reference FILE")
-        })?;
-        tokio::select! {
+        // Interrupted, what was started still goes down in order.
+        let report = tokio::select! {
             biased;
             () = stop.wait() => Ok(None),
-            report = compare(args, &root, &kubeconfig, None, &known) => report.map(Some),
+            report = compare(args, &root, &kubeconfig, nodes, &known) => report.map(Some),
+        };
+        if let Some(up) = up {
+            up.down().await.map_err(infrastructure)?;
         }
+        report
     })?;
     let Some(report) = report else { return Ok(ExitCode::Interrupted) };
     scenario::print(&told(&report, &known))?;
     Ok(if report.total().new == 0 { ExitCode::Ok } else { ExitCode::Failed })
 }
 
-/// Without a reference there is nothing to compare with: in sight on a laptop, a failure where one is required.
-fn skipped(missing: &str) -> Result<ExitCode, Failure> {
-    if std::env::var("SEATRIAL_REQUIRE_CONTROL_PLANE").is_ok_and(|it| it == "1") {
-        return Err(Failure::new(ExitCode::Prerequisite, missing).hint(HINT));
-    }
-    anstream::eprintln!("SKIPPED: {missing}\n\nhint: {HINT}");
-    Ok(ExitCode::Ok)
+fn read(kubeconfig: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(kubeconfig).map_err(|error| {
+        let what = format!("failed to read the kubeconfig {}: {error}", kubeconfig.display());
+        Failure::new(ExitCode::Prerequisite, what).hint("cargo xtask conform --reference FILE")
+    })
 }
 
-const HINT: &str = "cargo xtask assets --kubernetes 1.37";
+/// Skips what there is nothing for: in sight on a laptop, and as a failure where the variable requires it.
+fn skip(missing: &str, hint: &str, required: &str) -> Result<(), Failure> {
+    if std::env::var(required).is_ok_and(|it| it == "1") {
+        return Err(Failure::new(ExitCode::Prerequisite, missing).hint(hint));
+    }
+    anstream::eprintln!("SKIPPED: {missing}\n\nhint: {hint}");
+    Ok(())
+}
 
 /// A control plane without nodes, of the newest version.
 fn shape() -> ClusterShape {
     let kubernetes = Some(format!("1.{MINOR}"));
     ClusterShape { nodes: Some(0), kubernetes, ..ClusterShape::default() }
-}
-
-async fn start(plane: &ControlPlane) -> Result<Box<dyn Cluster>, Failure> {
-    plane.provision(&shape(), 0).await.map_err(infrastructure)
 }
 
 fn infrastructure(error: ClusterError) -> Failure {
@@ -151,10 +150,7 @@ fn sessions(args: &ConformArgs, root: &Path) -> Result<(Vec<Script>, Tools), Fai
             "{skipped} sessions: SEATRIAL_KUBECTL, SEATRIAL_HELM3 and SEATRIAL_HELM4 do not all name tools"
         );
         let hint = "eval \"$(cargo xtask assets --kubectl --helm3 --helm4 --export)\"";
-        if std::env::var("SEATRIAL_REQUIRE_TOOLS").is_ok_and(|it| it == "1") {
-            return Err(Failure::new(ExitCode::Prerequisite, what).hint(hint));
-        }
-        anstream::eprintln!("SKIPPED: {what}\n\nhint: {hint}");
+        skip(&what, hint, "SEATRIAL_REQUIRE_TOOLS")?;
     }
     scripts.retain(|script| !lacking(script));
     Ok((scripts, tools))
