@@ -30,6 +30,13 @@ impl Causes {
         self.push("FieldValueInvalid", field, format!("Invalid value: {value}: {detail}"));
     }
 
+    /// A port number; nothing is wrong where there is no number.
+    pub(crate) fn port(&mut self, field: impl Into<String>, value: &Value) {
+        if value.as_i64().is_some_and(|number| !(1..=65_535).contains(&number)) {
+            self.invalid(field, value, "must be between 1 and 65535, inclusive");
+        }
+    }
+
     pub(crate) fn type_invalid(&mut self, field: impl Into<String>, value: &str, detail: &str) {
         self.push("FieldValueTypeInvalid", field, format!("Invalid value: \"{value}\": {detail}"));
     }

@@ -152,13 +152,7 @@ pub(super) fn network_policy(spec: &Value, causes: &mut Causes) {
                 {
                     causes.unsupported(format!("{at}.protocol"), &json!(protocol), &["TCP", "UDP", "SCTP"]);
                 }
-                if port["port"].as_i64().is_some_and(|number| !(1..=65_535).contains(&number)) {
-                    causes.invalid(
-                        format!("{at}.port"),
-                        &port["port"],
-                        "must be between 1 and 65535, inclusive",
-                    );
-                }
+                causes.port(format!("{at}.port"), &port["port"]);
             }
         }
     }

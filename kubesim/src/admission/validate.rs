@@ -223,25 +223,13 @@ fn service(object: &Value, before: Option<&Value>, causes: &mut Causes) {
         if ports.len() > 1 && port["name"].as_str().is_none_or(str::is_empty) {
             causes.required(format!("{at}.name"), "");
         }
-        if !(1..=65_535).contains(&port["port"].as_i64().unwrap_or(0)) {
-            causes.invalid(
-                format!("{at}.port"),
-                &json!(port["port"].as_i64().unwrap_or(0)),
-                "must be between 1 and 65535, inclusive",
-            );
-        }
+        causes.port(format!("{at}.port"), &json!(port["port"].as_i64().unwrap_or(0)));
         if let Some(protocol) = port["protocol"].as_str()
             && !matches!(protocol, "TCP" | "UDP" | "SCTP")
         {
             causes.unsupported(format!("{at}.protocol"), &json!(protocol), &["SCTP", "TCP", "UDP"]);
         }
-        if port["targetPort"].as_i64().is_some_and(|number| !(1..=65_535).contains(&number)) {
-            causes.invalid(
-                format!("{at}.targetPort"),
-                &port["targetPort"],
-                "must be between 1 and 65535, inclusive",
-            );
-        }
+        causes.port(format!("{at}.targetPort"), &port["targetPort"]);
         let same = |other: &&Value| other["name"] == port["name"] && !port["name"].is_null();
         if ports[..index].iter().any(|other| same(&other)) {
             causes.duplicate(format!("{at}.name"), &port["name"]);

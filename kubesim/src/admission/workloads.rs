@@ -244,8 +244,8 @@ fn container(container: &Value, at: &str, volumes: &BTreeSet<String>, causes: &m
         let field = format!("{at}.ports[{index}].containerPort");
         if number == 0 {
             causes.required(field, "");
-        } else if !(1..=65_535).contains(&number) {
-            causes.invalid(field, &json!(number), "must be between 1 and 65535, inclusive");
+        } else {
+            causes.port(field, &json!(number));
         }
     }
     for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
