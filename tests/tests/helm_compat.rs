@@ -5,7 +5,6 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +13,7 @@ use interpose::Invocation;
 use interpose::helm::{self, Access, Credentials, World};
 use kubesim::transport::{Server, User};
 use kubesim::{Cluster, Config};
+use seatrial_tests::tool;
 use serde_json::Value;
 use tokio::process::Command;
 
@@ -37,17 +37,7 @@ struct Stage {
 impl Stage {
     /// A cluster, a kubeconfig and a chart on disk; `None` when there is no real Helm.
     async fn new(variable: &str) -> Option<Self> {
-        let Some(real) = std::env::var_os(variable).map(PathBuf::from) else {
-            assert_ne!(
-                std::env::var("SEATRIAL_REQUIRE_TOOLS").as_deref(),
-                Ok("1"),
-                "{variable} names no real Helm, and SEATRIAL_REQUIRE_TOOLS wants one"
-            );
-            // Past the test harness, which would keep a `println!` to itself.
-            let line = format!("SKIPPED: {variable} names no real Helm\n");
-            std::io::stderr().write_all(line.as_bytes()).unwrap();
-            return None;
-        };
+        let real = tool::real(variable)?;
         // Whoever is first installs it.
         drop(rustls::crypto::ring::default_provider().install_default());
         let cluster = Cluster::start(Config::default()).await.unwrap();
