@@ -74,9 +74,11 @@ pub(super) struct Attempted {
 }
 
 impl Attempted {
-    /// Keeps a run of the installer.
-    fn ran(&mut self, run: Observation) {
-        self.course.runs.push(Trace::of(&run));
+    /// Keeps a run of the installer, and what it is `compared` by if it is.
+    fn ran(&mut self, run: Observation, compared: bool) {
+        if compared {
+            self.course.runs.push(Trace::of(&run));
+        }
         self.run = Some(run);
     }
 
@@ -239,7 +241,7 @@ async fn carry_out(
                     judged.and(Judged::missed("kill", &format!("the run gets to {}", point.words), observed));
                 }
                 violations = expect::invariants(&run);
-                attempted.ran(run);
+                attempted.ran(run, setting.compared);
                 format!("kill after {}", point.words)
             }
             Some(StepKind::Run(run)) => {
@@ -251,7 +253,7 @@ async fn carry_out(
                     let run = stage.end(None, &secrets).await?;
                     violations = expect::invariants(&run);
                     let words = run.ending.words();
-                    attempted.ran(run);
+                    attempted.ran(run, setting.compared);
                     format!("{named}: {words}")
                 }
             }
@@ -271,7 +273,7 @@ async fn carry_out(
                     let run = stage.end(None, &secrets).await?;
                     violations = expect::invariants(&run);
                     let words = run.ending.words();
-                    attempted.ran(run);
+                    attempted.ran(run, setting.compared);
                     format!("wait: {words}")
                 } else {
                     "wait".to_owned()
@@ -281,7 +283,7 @@ async fn carry_out(
                 let run = stage.end(Some(kill.signal), &secrets).await?;
                 violations = expect::invariants(&run);
                 let words = run.ending.words();
-                attempted.ran(run);
+                attempted.ran(run, setting.compared);
                 format!("kill {:?}: {words}", kill.signal)
             }
             Some(StepKind::Look) | None => "look".to_owned(),
