@@ -187,6 +187,23 @@ fn a_tool_that_cannot_be_used_is_refused(
     sandbox.assert_nothing_left();
 }
 
+// `prove`.
+
+/// This installer fails several scenarios of the tag; a run that is left at one of them is a run that came to its end.
+#[test]
+fn a_known_bad_installer_is_left_at_the_first_scenario_that_catches_it() {
+    let sandbox = Sandbox::new();
+    let words = "prove ignores-no-nodes --tag platform-gate --fail-fast --jobs 1 --format json";
+    let run = sandbox.xtask(&words.split(' ').collect::<Vec<_>>()).assert().success().get_output().clone();
+    let rows: Value = serde_json::from_slice(&run.stdout).unwrap();
+    let row = |at: usize| (rows[at]["caughtBy"].as_array().unwrap().len(), rows[at]["of"].as_u64().unwrap());
+    let (right, bad) = (row(0), row(1));
+    assert_eq!(right.0, 0, "{rows:#}");
+    assert!(bad.0 == 1 && bad.1 < right.1, "{rows:#}");
+    // Nor are the recordings kept of what failed as it should.
+    sandbox.assert_nothing_left();
+}
+
 // `list`.
 
 #[test]

@@ -66,7 +66,8 @@ Examples:
     #[command(after_help = "\
 Examples:
   cargo xtask prove
-  cargo xtask prove ignores-no-nodes --tag seed")]
+  cargo xtask prove ignores-no-nodes --tag seed
+  cargo xtask prove --fail-fast                  that each is caught, not by how many")]
     Prove(ProveArgs),
     /// Bring up an embedded cluster to poke at, or clear what dead runs left.
     #[command(after_help = "\
@@ -192,6 +193,9 @@ pub(crate) struct ProveArgs {
     /// Seed of everything that is random.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
+    /// Leave a known-bad installer at the first scenario that catches it; the right one still runs all.
+    #[arg(long)]
+    pub(crate) fail_fast: bool,
     /// Keep the reports and recordings in this folder, in a folder of each installer.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,

@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use futures::StreamExt as _;
+use harness::event::Event;
 use harness::ledger;
-use harness::report::Reporters;
-use harness::run::{Installer, Outcome, Stop, Suite, SuiteError, ToolChoice};
+use harness::report::{Reporter, Reporters};
+use harness::run::{Installer, Keep, Outcome, Stop, Suite, SuiteError, ToolChoice};
 use harness::verdict::{ExitCode, Verdict};
 use owo_colors::OwoColorize as _;
 use serde::Deserialize;
@@ -30,12 +31,28 @@ struct Proof {
     summary: String,
     /// Scenarios that failed it.
     caught_by: Vec<String>,
-    /// How many scenarios were run.
+    /// How many scenarios were run to their end.
     of: usize,
 }
 
-/// How many installers are at work at the same time: while the longest scenarios of one end, the next begins.
-const AT_ONCE: usize = 2;
+/// How many installers are at work at the same time: while the longest scenarios of one end, the others go on.
+const AT_ONCE: usize = 4;
+
+/// Ends the run that it reports on once a scenario has failed.
+struct FailFast(Stop);
+
+impl Reporter for FailFast {
+    fn name(&self) -> String {
+        "the first scenario that fails".to_owned()
+    }
+
+    fn event(&mut self, event: &Event) -> std::io::Result<()> {
+        if let Event::ScenarioFinished { verdict: Verdict::Failed, .. } = event {
+            self.0.trigger();
+        }
+        Ok(())
+    }
+}
 
 /// Name of the row of the right installer.
 const RIGHT: &str = "the right installer";
@@ -55,7 +72,7 @@ pub(crate) fn run(args: &ProveArgs) -> Result<ExitCode, Failure> {
         let installer = Installer::new(program, &[&defect.name, "{args}"], defect.name.as_str())?;
         installers.push((defect.name, defect.summary, installer));
     }
-    let suite = |installer, out| -> Result<Suite, Failure> {
+    let suite = |installer, out, stop| -> Result<Suite, Failure> {
         Ok(Suite {
             scenarios: scenarios.clone(),
             backends: vec![scenario::backend("sim")?],
@@ -66,11 +83,11 @@ pub(crate) fn run(args: &ProveArgs) -> Result<ExitCode, Failure> {
             // A control shows that a scenario can fail; here the installer does. And that the right one goes on from
             // every point of a sweep is for the whole catalogue to say.
             thorough: false,
-            retain: false,
+            keep: Keep::Nothing,
             out,
             state: ledger::folder(),
             again: String::new(),
-            stop: stop.clone(),
+            stop,
         })
     };
     let mut runs = Vec::new();
@@ -80,13 +97,18 @@ pub(crate) fn run(args: &ProveArgs) -> Result<ExitCode, Failure> {
             || Ok(Reporters::default()),
             |out| scenario::with_files(Reporters::default(), out),
         )?;
-        let suite = suite(installer, out)?;
+        let own = stop.child();
+        let reporters = match args.fail_fast && name != RIGHT {
+            true => reporters.with(FailFast(own.clone())),
+            false => reporters,
+        };
+        let suite = suite(installer, out, own)?;
         runs.push(async move { (name, summary, suite.run(reporters).await) });
     }
     let mut runs = futures::stream::iter(runs).buffered(AT_ONCE);
     let (mut proofs, mut trouble) = (Vec::new(), None);
     while let Some((name, summary, outcome)) = runtime.block_on(runs.next()) {
-        let outcome = match ended(&name, outcome) {
+        let outcome = match ended(&name, outcome, &stop) {
             Ok(outcome) => outcome,
             Err(failure) => {
                 // Those that run beside it are ended too, and clear up; what they come to says nothing more.
@@ -95,9 +117,14 @@ pub(crate) fn run(args: &ProveArgs) -> Result<ExitCode, Failure> {
                 continue;
             }
         };
-        let of = outcome.verdicts.len();
-        let failed = outcome.verdicts.into_iter().filter(|(_, verdict)| *verdict == Verdict::Failed);
-        let proof = Proof { name, summary, caught_by: failed.map(|(name, _)| name).collect(), of };
+        let (mut of, mut caught_by) = (0, Vec::new());
+        for (scenario, verdict) in outcome.verdicts {
+            of += usize::from(verdict != Verdict::Interrupted);
+            if verdict == Verdict::Failed {
+                caught_by.push(scenario);
+            }
+        }
+        let proof = Proof { name, summary, caught_by, of };
         if args.format == Format::Human {
             scenario::print(&row(&proof))?;
         }
@@ -117,11 +144,12 @@ enum Trouble {
     Failed(Failure),
 }
 
-/// A run that came to its end.
-fn ended(name: &str, outcome: Result<Outcome, SuiteError>) -> Result<Outcome, Trouble> {
+/// A run that came to its end, or was left at the first scenario that failed; `stop` is the user's.
+fn ended(name: &str, outcome: Result<Outcome, SuiteError>, stop: &Stop) -> Result<Outcome, Trouble> {
     let outcome = outcome.map_err(|error| Trouble::Failed(error.into()))?;
     match outcome.exit {
         ExitCode::Ok | ExitCode::Failed => Ok(outcome),
+        ExitCode::Interrupted if !stop.is_triggered() => Ok(outcome),
         ExitCode::Interrupted => Err(Trouble::Interrupted),
         other => {
             let words = format!("failed to run the catalogue against {name}: see cargo xtask matrix");
@@ -183,7 +211,7 @@ fn conclude(args: &ProveArgs, program: &Path, proofs: &[Proof]) -> Result<ExitCo
     if args.format == Format::Json {
         let all: Vec<_> = proofs
             .iter()
-            .map(|it| json!({ "name": it.name, "summary": it.summary, "caughtBy": it.caught_by, "holds": it.holds() }))
+            .map(|it| json!({ "name": it.name, "summary": it.summary, "caughtBy": it.caught_by, "of": it.of, "holds": it.holds() }))
             .collect();
         scenario::print(&format!("{:#}\n", json!(all)))?;
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use harness::expect::ResultSchema;
 use harness::report::{Events, Json, Junit, Reporters, Terminal};
-use harness::run::{Installer, Stop, Suite, ToolChoice};
+use harness::run::{Installer, Keep, Stop, Suite, ToolChoice};
 use harness::scenario::{Catalogue, Found};
 use harness::verdict::ExitCode;
 use harness::{backend, ledger};
@@ -102,7 +102,7 @@ fn execute(names: &[String], args: &RunArgs) -> Result<ExitCode, Failure> {
         seed: args.seed,
         jobs: jobs(args.jobs),
         thorough: true,
-        retain: args.retain,
+        keep: if args.retain { Keep::All } else { Keep::Telling },
         out: args.out.clone(),
         state: ledger::folder(),
         again: again(args),

@@ -9,7 +9,7 @@ use super::figure::{Figure, Unit};
 use super::room::BenchError;
 use crate::backend::Sim;
 use crate::report::Reporters;
-use crate::run::{Installer, Stop, Suite, ToolChoice};
+use crate::run::{Installer, Keep, Stop, Suite, ToolChoice};
 use crate::scenario::Catalogue;
 use crate::verdict::Verdict;
 
@@ -41,7 +41,7 @@ impl Trials {
             seed: 0,
             jobs: self.jobs,
             thorough: controls,
-            retain: false,
+            keep: Keep::Telling,
             out: out.map(Path::to_owned),
             state: self.state.clone(),
             again: String::new(),

@@ -18,5 +18,5 @@ pub use installer::{Installer, InstallerError};
 pub use kill::KillPoint;
 pub use standing::Standing;
 pub use stop::Stop;
-pub use suite::{Outcome, Suite, SuiteError};
+pub use suite::{Keep, Outcome, Suite, SuiteError};
 pub use tools::{ToolChoice, Tools};

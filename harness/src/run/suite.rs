@@ -36,8 +36,8 @@ pub struct Suite {
     /// Whether negative controls are run, and a sweep tries every one of its points. Otherwise no control is run, and a
     /// few points are tried.
     pub thorough: bool,
-    /// Whether recordings are kept also where everything held.
-    pub retain: bool,
+    /// Which recordings are kept where no folder for them is given.
+    pub keep: Keep,
     /// Folder for the reports and recordings; a temporary one when `None`.
     pub out: Option<PathBuf>,
     /// Folder of the ledgers.
@@ -46,6 +46,17 @@ pub struct Suite {
     pub again: String,
     /// What ends the run early.
     pub stop: Stop,
+}
+
+/// Which recordings outlive a run. In a folder of the user's ([`Suite::out`]) all of them do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Those of every scenario.
+    All,
+    /// Those of scenarios in which something did not hold or went wrong.
+    Telling,
+    /// None: the run is about something else than what they tell.
+    Nothing,
 }
 
 /// Why a run did not begin, or could not be told of.
@@ -127,8 +138,12 @@ impl Context {
 
     /// Whether the recordings of a scenario that ended so are kept.
     pub(super) fn keep(&self, verdict: Verdict) -> bool {
-        let telling = matches!(verdict, Verdict::Failed | Verdict::Differs | Verdict::Errored);
-        self.suite.retain || self.suite.out.is_some() || telling
+        self.suite.out.is_some()
+            || match self.suite.keep {
+                Keep::All => true,
+                Keep::Telling => matches!(verdict, Verdict::Failed | Verdict::Differs | Verdict::Errored),
+                Keep::Nothing => false,
+            }
     }
 
     /// What a scenario on a backend is called in events and folders.
