@@ -113,7 +113,10 @@ impl Trial {
         let env = [("CLUSTER_NAME", &eks.name), ("AWS_REGION", &eks.region)];
         let around = Surroundings {
             client: client.clone(),
-            cloud: Cloud::within(account, scene.eks.clone(), admin, move || clock.now()),
+            cloud: Cloud::within(account, scene.eks.clone(), admin, {
+                let clock = clock.clone();
+                move || clock.now()
+            }),
             credentials: Credentials::expired(&scene.registry.expired_tokens),
             clock,
             env: env.into_iter().map(|(name, value)| (name.to_owned(), value.clone())).collect(),
@@ -125,7 +128,7 @@ impl Trial {
             server: SERVER.to_owned(),
             identity: Identity::from_names([eks.arn().as_str()]),
         };
-        let journal = Journal::new(cluster.tap(), clock, ORIGIN);
+        let journal = Journal::new(cluster.tap(), cluster.clock(), ORIGIN);
         journal.note(Happening::Case(CaseHeader { name: name.to_owned(), seed, origin: ORIGIN }));
         let tools = StandIns::new(around, journal.clone());
         Ok(Self { cluster, journal, tools, connection, seed, runs: 0 })

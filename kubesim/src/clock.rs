@@ -2,18 +2,48 @@
 //!
 //! Everything that waits, waits on tokio time through this type, so that a cluster on a paused tokio
 //! clock lives through ten minutes in microseconds, and one behind a socket can run at a stated factor.
+//!
+//! It shows two times. What the API writes is what a wall clock shows, and that may be set. What is waited for
+//! goes by a time that is never set, as Go's timers do: a container that takes a minute to start takes a
+//! minute, whatever the wall clock does meanwhile.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-/// Where cluster time comes from: an origin, and tokio time since then multiplied by a factor.
-#[derive(Clone, Copy, Debug)]
+/// Where cluster time comes from: an origin, and tokio time since then multiplied by a factor. Clones are the
+/// same clock.
+#[derive(Clone, Debug)]
 pub struct Clock {
     origin: Timestamp,
     started: Instant,
     factor: f64,
+    /// By how many microseconds the wall clock was set since, all in all.
+    set: Arc<AtomicI64>,
+}
+
+/// A moment by both times. Moments are in the order in which they happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment {
+    /// By the time that is never set.
+    pub steady: Timestamp,
+    /// By the wall clock, as it was set then.
+    pub shown: Timestamp,
+}
+
+impl Moment {
+    /// Before all others.
+    pub const MIN: Self = Self { steady: Timestamp::MIN, shown: Timestamp::MIN };
+
+    /// This much later, if nobody sets the clock meanwhile.
+    #[must_use]
+    pub fn later(self, wait: Duration) -> Self {
+        let later = |at: Timestamp| at.checked_add(wait).unwrap_or(Timestamp::MAX);
+        Self { steady: later(self.steady), shown: later(self.shown) }
+    }
 }
 
 impl Clock {
@@ -24,15 +54,47 @@ impl Clock {
     #[must_use]
     pub fn new(origin: Timestamp, factor: f64) -> Self {
         let factor = if factor.is_finite() && factor > 0.0 { factor } else { 1.0 };
-        Self { origin, started: Instant::now(), factor }
+        Self { origin, started: Instant::now(), factor, set: Arc::default() }
     }
 
-    /// Cluster time now.
+    /// Cluster time now, as a wall clock shows it.
     #[must_use]
     pub fn now(&self) -> Timestamp {
+        self.moment().shown
+    }
+
+    /// Cluster time now by the time that is never set, to measure and to wait by.
+    #[must_use]
+    pub fn steady(&self) -> Timestamp {
         let elapsed = self.started.elapsed().mul_f64(self.factor);
         let elapsed = SignedDuration::try_from(elapsed).unwrap_or(SignedDuration::MAX);
         self.origin.checked_add(elapsed).unwrap_or(Timestamp::MAX)
+    }
+
+    /// Now, by both times.
+    #[must_use]
+    pub fn moment(&self) -> Moment {
+        let steady = self.steady();
+        Moment { steady, shown: moved(steady, self.set()) }
+    }
+
+    /// The steady time when the wall clock will show `shown`, if nobody sets it meanwhile. The same for as long
+    /// as nobody does, so that asking twice for a moment is asking for one.
+    #[must_use]
+    pub fn steady_when(&self, shown: Timestamp) -> Timestamp {
+        moved(shown, -self.set())
+    }
+
+    fn set(&self) -> SignedDuration {
+        SignedDuration::from_micros(self.set.load(Ordering::Relaxed))
+    }
+
+    /// Sets the wall clock forwards, or back by a negative span. Nothing that is waited for comes earlier or
+    /// later for it.
+    pub fn set_by(&self, span: SignedDuration) {
+        // What no such number holds is no time that a clock is set by.
+        let micros = i64::try_from(span.as_micros()).unwrap_or_default();
+        self.set.fetch_add(micros, Ordering::Relaxed);
     }
 
     /// Cluster time now as the API writes it in `metav1.Time`: RFC 3339, whole seconds, `Z`.
@@ -51,6 +113,11 @@ impl Clock {
     pub async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration.div_f64(self.factor)).await;
     }
+}
+
+/// A time moved by a span, no farther than times go.
+fn moved(at: Timestamp, by: SignedDuration) -> Timestamp {
+    at.checked_add(by).unwrap_or(if by.is_negative() { Timestamp::MIN } else { Timestamp::MAX })
 }
 
 /// A time as the API writes `metav1.Time`. Every status has some, so it is written by hand: a general formatter takes
@@ -123,6 +190,22 @@ impl Civil {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn setting_the_wall_clock_leaves_what_is_waited_for_alone() {
+        let clock = Clock::new(Timestamp::UNIX_EPOCH, 1.0);
+        let (same, hour) = (clock.clone(), SignedDuration::from_hours(1));
+        let before = clock.moment();
+        same.set_by(hour);
+        clock.sleep(Duration::from_secs(5)).await;
+        let after = clock.moment();
+        assert_eq!(after.steady.duration_since(before.steady), SignedDuration::from_secs(5));
+        assert_eq!(after.shown.duration_since(before.shown), SignedDuration::from_secs(3605));
+        same.set_by(-hour - hour);
+        assert_eq!(clock.now().duration_since(clock.steady()), -hour);
+        assert_eq!(clock.steady_when(clock.now()), clock.steady());
+        assert!(clock.moment() >= after && clock.now() < after.shown);
+    }
 
     #[test]
     fn every_day_is_written_as_a_general_formatter_writes_it() {

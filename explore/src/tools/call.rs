@@ -126,7 +126,7 @@ async fn dispatch(
     let invocation = Invocation { args: call.args.clone(), env: env.clone(), stdin };
     match call.program.as_str() {
         "helm" => {
-            let clock = around.clock;
+            let clock = around.clock.clone();
             let world = World {
                 now: Arc::new(move || clock.now()),
                 stop: Some(stopping),

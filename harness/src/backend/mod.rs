@@ -7,6 +7,7 @@ mod sim;
 use std::collections::BTreeSet;
 
 use futures::future::BoxFuture;
+use kubesim::clock::Clock;
 use kubesim::kubelet::{Images, Nodes};
 use kubesim::tap::{Recording, Tap};
 
@@ -36,6 +37,8 @@ pub enum Capability {
     Credentials,
     /// The tools are interposed.
     Tools,
+    /// The cluster's clock can be set, and is not the machine's.
+    Clock,
 }
 
 impl Capability {
@@ -50,6 +53,7 @@ impl Capability {
             Self::Endpoint => "close the API server's endpoint",
             Self::Credentials => "revoke credentials",
             Self::Tools => "interpose tools",
+            Self::Clock => "set the cluster's clock without the machine's, by which the installer goes too",
         }
     }
 }
@@ -137,6 +141,11 @@ pub trait Cluster: Send + Sync {
     /// What its clock shows.
     fn now(&self) -> jiff::Timestamp {
         jiff::Timestamp::now()
+    }
+
+    /// Its clock, when that is one of its own.
+    fn clock(&self) -> Option<Clock> {
+        None
     }
 
     /// The API as its administrator. What goes this way is not the installer's.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use futures::future::BoxFuture;
+use kubesim::clock::Clock;
 use kubesim::kubelet::{Images, Nodes};
 use kubesim::store::GroupResource;
 use kubesim::tap::{Recording, Tap};
@@ -32,8 +33,8 @@ impl Backend for Sim {
     }
 
     fn offers(&self) -> BTreeSet<Capability> {
-        use Capability::{Credentials, Endpoint, Images, Nodes, Objects, Tap, Tools};
-        [Objects, Nodes, Images, Tap, Endpoint, Credentials, Tools].into()
+        use Capability::{Clock, Credentials, Endpoint, Images, Nodes, Objects, Tap, Tools};
+        [Objects, Nodes, Images, Tap, Endpoint, Credentials, Tools, Clock].into()
     }
 
     /// The embedded cluster settles in milliseconds, so what has not happened within seconds never will.
@@ -91,6 +92,10 @@ struct Up {
 impl Cluster for Up {
     fn now(&self) -> jiff::Timestamp {
         self.cluster.clock().now()
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        Some(self.cluster.clock())
     }
 
     fn admin(&self) -> kube::Client {

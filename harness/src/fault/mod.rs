@@ -5,6 +5,7 @@
 
 mod account;
 mod api;
+mod clock_jumps;
 mod container_log;
 mod containers;
 mod coredns;
@@ -155,6 +156,8 @@ faults! {
     Endpoint("eks-endpoint") = eks::Endpoint;
     /// The CloudFormation stack of the cluster did not come to its end.
     StackFailed("eks-stack-failed") = eks::StackFailed;
+    /// The cluster's clock is set while it runs.
+    ClockJumps("clock-jumps") = clock_jumps::ClockJumps;
     /// Breaks calls of a tool.
     Tool("tool") = tool::ToolCalls;
 }

@@ -35,7 +35,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::kubelet::Kubelets;
 use crate::scheduler::Scheduler;
 use crate::store::{Change, EventType, GroupResource, Meta, Object, Store};
@@ -84,6 +84,7 @@ pub(crate) struct Context<'a> {
     pub(crate) clock: Clock,
     /// Where events are written.
     pub(crate) recorder: &'a mut Recorder,
+    /// By the clock's steady time.
     again: Vec<Timestamp>,
 }
 
@@ -93,15 +94,19 @@ impl Context<'_> {
         self.clock.now()
     }
 
-    /// Has this key reconciled again at `when`.
+    /// Has this key reconciled again when the wall clock will show `when`, if nobody sets it.
     pub(crate) fn again_at(&mut self, when: Timestamp) {
-        self.again.push(when);
+        self.again.push(self.clock.steady_when(when));
+    }
+
+    /// Has this key reconciled again at this moment.
+    pub(crate) fn again_when(&mut self, due: Moment) {
+        self.again.push(due.steady);
     }
 
     /// Has this key reconciled again after `wait`.
     pub(crate) fn again_in(&mut self, wait: Duration) {
-        let when = self.now().checked_add(wait).unwrap_or(Timestamp::MAX);
-        self.again.push(when);
+        self.again_when(self.clock.moment().later(wait));
     }
 
     /// Sets the status of an object if it differs. Whoever deleted it meanwhile has the last word.
@@ -124,6 +129,7 @@ pub(crate) struct ControlLoop {
     recorder: Recorder,
     controllers: Vec<Box<dyn Controller>>,
     marked: Vec<BTreeSet<Key>>,
+    /// By the clock's steady time.
     timers: BTreeMap<(Timestamp, usize, Key), ()>,
     seen: u64,
 }
@@ -195,7 +201,7 @@ impl ControlLoop {
             for key in keys {
                 let mut context = Context {
                     store: &self.store,
-                    clock: self.clock,
+                    clock: self.clock.clone(),
                     recorder: &mut self.recorder,
                     again: Vec::new(),
                 };
@@ -213,7 +219,7 @@ impl ControlLoop {
     }
 
     fn take_due(&mut self) {
-        let now = self.clock.now();
+        let now = self.clock.steady();
         while let Some(entry) = self.timers.first_entry() {
             if entry.key().0 > now {
                 break;
@@ -272,7 +278,7 @@ impl ControlLoop {
             newest.borrow_and_update();
             self.settle();
             let due = self.next_due();
-            let clock = self.clock;
+            let clock = self.clock.clone();
             tokio::select! {
                 biased;
                 () = wake.notified() => self.wake(),
@@ -303,7 +309,7 @@ async fn sleep_until(clock: Clock, due: Option<Timestamp>) {
     match due {
         None => std::future::pending().await,
         Some(due) => {
-            let wait = due.duration_since(clock.now());
+            let wait = due.duration_since(clock.steady());
             clock.sleep(Duration::try_from(wait).unwrap_or(Duration::ZERO)).await;
         }
     }

@@ -113,9 +113,9 @@ impl Core {
         body: Result<Bytes, Status>,
     ) -> Result<Response<Body>, Broken> {
         let clock = self.store.clock();
-        let asked = Asked::new(user, head, body, clock);
+        let asked = Asked::new(user, head, body, &clock);
         let mut response =
-            tap::pass(&self.tap, clock, asked, |asked| std::future::ready(Ok(self.answer(asked)))).await?;
+            tap::pass(&self.tap, &clock, asked, |asked| std::future::ready(Ok(self.answer(asked)))).await?;
         // As any server does; one whose clock is set apart shows it here.
         let date = crate::clock::http_date(clock.now());
         if let Ok(date) = http::HeaderValue::from_str(&date) {

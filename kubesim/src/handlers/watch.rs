@@ -91,9 +91,9 @@ impl Core {
             form,
             selected: Box::new(selected),
             ready,
+            deadline: after(&clock, lasts),
+            bookmark: bookmarks.then(|| after(&clock, BOOKMARK)),
             clock,
-            deadline: Box::pin(async move { clock.sleep(lasts).await }),
-            bookmark: bookmarks.then(|| after(clock, BOOKMARK)),
             ended: false,
         };
         Ok(Reply::Stream(
@@ -107,7 +107,8 @@ impl Core {
 
 type Timer = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-fn after(clock: Clock, duration: Duration) -> Timer {
+fn after(clock: &Clock, duration: Duration) -> Timer {
+    let clock = clock.clone();
     Box::pin(async move { clock.sleep(duration).await })
 }
 
@@ -153,7 +154,7 @@ impl Watcher {
                 },
                 () = &mut self.deadline => return None,
                 () = bookmark => {
-                    self.bookmark = Some(after(self.clock, BOOKMARK));
+                    self.bookmark = Some(after(&self.clock, BOOKMARK));
                     return Some(self.form.bookmark(self.watch.position(), false));
                 }
             }

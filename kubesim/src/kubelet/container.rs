@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::images::{Behaviour, Images};
+use crate::clock::Moment;
 
 /// The first wait after a failure; it doubles with each.
 const BACKOFF: Duration = Duration::from_secs(10);
@@ -30,8 +30,8 @@ pub(super) struct Said {
 struct Ended {
     id: u32,
     code: i32,
-    started: Timestamp,
-    finished: Timestamp,
+    started: Moment,
+    finished: Moment,
 }
 
 #[derive(Clone, Debug)]
@@ -41,8 +41,8 @@ enum State {
     /// The image could not be pulled; the next try is at `until`.
     Pull {
         error: String,
-        since: Timestamp,
-        until: Timestamp,
+        since: Moment,
+        until: Moment,
         tries: u32,
     },
     /// What it is configured by is missing.
@@ -50,13 +50,13 @@ enum State {
         error: String,
     },
     Running {
-        since: Timestamp,
-        probed: Option<Timestamp>,
+        since: Moment,
+        probed: Option<Moment>,
     },
     Ended(Ended),
     /// Ended, and to be started again at `until`.
     CrashLoop {
-        until: Timestamp,
+        until: Moment,
         wait: Duration,
     },
 }
@@ -102,7 +102,7 @@ pub(super) struct World<'a> {
     /// `name_namespace(uid)`, as the kubelet names pods.
     pub(super) pod: &'a str,
     pub(super) restart: Restart,
-    pub(super) now: Timestamp,
+    pub(super) now: Moment,
     pub(super) said: &'a mut Vec<Said>,
     /// What keeps a container of this name from being created.
     pub(super) unset: &'a dyn Fn(&str) -> Option<String>,
@@ -139,7 +139,7 @@ impl Container {
     }
 
     /// Moves on to `now`; says when there is more to do.
-    pub(super) fn advance(&mut self, world: &mut World<'_>) -> Option<Timestamp> {
+    pub(super) fn advance(&mut self, world: &mut World<'_>) -> Option<Moment> {
         loop {
             let behaviour = world.images.get(&self.image);
             match self.state.clone() {
@@ -153,7 +153,7 @@ impl Container {
                 State::Pull { until, tries, error, since } => {
                     // Healed meanwhile: the next try is still due only when the wait is over.
                     if world.now < until {
-                        let turn = later(since, SEEN);
+                        let turn = since.later(SEEN);
                         if world.now < turn {
                             return Some(turn);
                         }
@@ -165,7 +165,7 @@ impl Container {
                                 format!("Back-off pulling image \"{}\"", self.image),
                             );
                             self.say(world, "Warning", "Failed", "Error: ImagePullBackOff".into());
-                            self.state = State::Pull { error, since: Timestamp::MIN, until, tries };
+                            self.state = State::Pull { error, since: Moment::MIN, until, tries };
                         }
                         return Some(until);
                     }
@@ -189,10 +189,10 @@ impl Container {
                     }
                     self.ready = self.is_ready(&behaviour, since, world.now);
                     return match &behaviour {
-                        Behaviour::ReadyAfter(wait) if !self.ready => Some(later(since, *wait)),
+                        Behaviour::ReadyAfter(wait) if !self.ready => Some(since.later(*wait)),
                         Behaviour::NeverReady { probe } => {
                             let period = self.probe_period?;
-                            let due = probed.map_or(since, |last| later(last, period));
+                            let due = probed.map_or(since, |last| last.later(period));
                             if world.now < due {
                                 return Some(due);
                             }
@@ -203,7 +203,7 @@ impl Container {
                                 format!("Readiness probe failed: {probe}"),
                             );
                             self.state = State::Running { since, probed: Some(world.now) };
-                            Some(later(world.now, period))
+                            Some(world.now.later(period))
                         }
                         _ => None,
                     };
@@ -219,7 +219,7 @@ impl Container {
                     }
                     // The first restart is not delayed.
                     let wait = if self.restarts == 0 { Duration::ZERO } else { backoff(self.restarts - 1) };
-                    let until = later(ended.finished, wait);
+                    let until = ended.finished.later(wait);
                     self.last = Some(ended);
                     if world.now < until {
                         let message = format!(
@@ -254,7 +254,7 @@ impl Container {
             self.state = State::Pull {
                 error: error.clone(),
                 since: world.now,
-                until: later(world.now, backoff(tries)),
+                until: world.now.later(backoff(tries)),
                 tries: tries + 1,
             };
             return;
@@ -296,19 +296,19 @@ impl Container {
     }
 
     /// When a running container ends, and with what exit code.
-    fn ends(&self, world: &World<'_>, behaviour: &Behaviour, since: Timestamp) -> Option<(Timestamp, i32)> {
+    fn ends(&self, world: &World<'_>, behaviour: &Behaviour, since: Moment) -> Option<(Moment, i32)> {
         match behaviour {
-            Behaviour::CrashLoop { exit_code, after, .. } => Some((later(since, *after), *exit_code)),
+            Behaviour::CrashLoop { exit_code, after, .. } => Some((since.later(*after), *exit_code)),
             _ if self.init || world.restart != Restart::Always => Some((since, 0)),
             _ => None,
         }
     }
 
-    fn is_ready(&self, behaviour: &Behaviour, since: Timestamp, now: Timestamp) -> bool {
+    fn is_ready(&self, behaviour: &Behaviour, since: Moment, now: Moment) -> bool {
         match behaviour {
             _ if self.probe_period.is_none() => true,
             Behaviour::NeverReady { .. } => false,
-            Behaviour::ReadyAfter(wait) => now >= later(since, *wait),
+            Behaviour::ReadyAfter(wait) => now >= since.later(*wait),
             // One that is gone before its first probe is never ready; the probe of what stays up is taken to
             // succeed at once.
             Behaviour::CrashLoop { after, .. } => *after > self.probe_delay,
@@ -359,7 +359,7 @@ impl Container {
         match &self.state {
             State::New => state["waiting"] = json!({"reason": waiting}),
             State::Pull { error, since, .. } => {
-                state["waiting"] = if *since == Timestamp::MIN {
+                state["waiting"] = if *since == Moment::MIN {
                     json!({
                         "reason": "ImagePullBackOff",
                         "message": format!("Back-off pulling image \"{}\": ErrImagePull: {error}", self.image),
@@ -416,19 +416,15 @@ impl Container {
 }
 
 fn error_is_new(state: &State) -> bool {
-    matches!(state, State::Pull { since, .. } if *since != Timestamp::MIN)
-}
-
-fn later(at: Timestamp, wait: Duration) -> Timestamp {
-    at.checked_add(wait).unwrap_or(Timestamp::MAX)
+    matches!(state, State::Pull { since, .. } if *since != Moment::MIN)
 }
 
 fn backoff(failures: u32) -> Duration {
     BACKOFF.saturating_mul(2_u32.saturating_pow(failures.min(10))).min(MAX_BACKOFF)
 }
 
-pub(super) fn time(at: Timestamp) -> String {
-    crate::clock::rfc3339(at)
+pub(super) fn time(at: Moment) -> String {
+    crate::clock::rfc3339(at.shown)
 }
 
 /// A duration as Go prints it: `10s`, `1m20s`, `5m0s`.

@@ -151,7 +151,7 @@ impl Kubelets {
                     self.addresses += 1;
                     pod_ip(self.addresses)
                 };
-                self.runs.entry(key.clone()).or_insert(Run::new(&pod, ip, host, context.now()))
+                self.runs.entry(key.clone()).or_insert(Run::new(&pod, ip, host, context.clock.moment()))
             }
         };
         let mut said = Vec::new();
@@ -162,7 +162,10 @@ impl Kubelets {
         };
         let next = match &unmounted {
             Some(_) => None,
-            None => run.advance(&pod, config, &self.images, &mut self.pulled, context.now(), &mut said),
+            None => {
+                let now = context.clock.moment();
+                run.advance(&pod, config, &self.images, &mut self.pulled, now, &mut said)
+            }
         };
         if unmounted.is_some() || run.is_unconfigured() {
             self.unconfigured.insert(key.clone());
@@ -200,7 +203,7 @@ impl Kubelets {
             context.recorder.note(&pod, &note);
         }
         if let Some(next) = next {
-            context.again_at(next);
+            context.again_when(next);
         }
         if let Some(status) = run.status_to_write(&pod, &context.clock) {
             let written = store.update(&pods(), &key.0, &key.1, |pod| {

@@ -354,6 +354,8 @@ pub(super) fn renew_lease(context: &mut Context<'_>, node: &Value) {
     let renewed = store.get(&leases(), LEASES, node.name()).and_then(|lease| {
         lease["spec"]["renewTime"].as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok())
     });
+    // One from the future is of a clock that was set back since.
+    let renewed = renewed.filter(|renewed| *renewed <= now);
     if let Some(due) = renewed.and_then(|renewed| renewed.checked_add(RENEW).ok())
         && due > now
     {

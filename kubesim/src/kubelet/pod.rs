@@ -4,13 +4,12 @@ use std::collections::BTreeSet;
 use std::hash::{Hash as _, Hasher as _};
 use std::sync::{Arc, Weak};
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::container::{Container, Restart, Said, World, time};
 use super::images::Images;
 use super::{config, containers};
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::controllers::set_condition;
 use crate::store::{Meta, Object, Store};
 
@@ -19,7 +18,7 @@ pub(super) struct Run {
     uid: String,
     ip: String,
     host_ip: String,
-    started: Timestamp,
+    started: Moment,
     containers: Vec<Container>,
     restart: Restart,
     /// What was last rendered, as a hash of it.
@@ -29,7 +28,7 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn new(pod: &Value, ip: String, host_ip: String, now: Timestamp) -> Self {
+    pub(super) fn new(pod: &Value, ip: String, host_ip: String, now: Moment) -> Self {
         let init = containers(pod, "initContainers")
             .map(|spec| Container::new(spec, spec["restartPolicy"] != "Always"));
         let main = containers(pod, "containers").map(|spec| Container::new(spec, false));
@@ -80,9 +79,9 @@ impl Run {
         config_of: Option<&Store>,
         images: &Images,
         pulled: &mut BTreeSet<(String, String)>,
-        now: Timestamp,
+        now: Moment,
         said: &mut Vec<Said>,
-    ) -> Option<Timestamp> {
+    ) -> Option<Moment> {
         let name = format!("{}_{}({})", pod.name(), pod.namespace(), pod.uid());
         let mut world = World {
             images,
@@ -94,7 +93,7 @@ impl Run {
             said,
             unset: &|container| config_of.and_then(|store| config::unset(store, pod, container)),
         };
-        let mut next: Option<Timestamp> = None;
+        let mut next: Option<Moment> = None;
         for container in &mut self.containers {
             let list = if container.init { "initContainers" } else { "containers" };
             let spec = containers(pod, list).find(|spec| spec["name"] == container.name.as_str());

@@ -114,7 +114,7 @@ impl Store {
     /// The cluster's clock.
     #[must_use]
     pub fn clock(&self) -> Clock {
-        self.clock
+        self.clock.clone()
     }
 
     // A poisoned lock means that a writer panicked between two consistent states of a map that is

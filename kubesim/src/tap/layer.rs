@@ -27,7 +27,7 @@ pub(crate) struct Asked {
     pub(crate) head: Parts,
     /// Its body, or why there is none.
     pub(crate) body: Result<Bytes, Status>,
-    /// When it arrived.
+    /// When it arrived, by the clock's steady time.
     pub(crate) at: Timestamp,
 }
 
@@ -36,9 +36,9 @@ impl Asked {
         user: Option<Arc<User>>,
         head: Parts,
         body: Result<Bytes, Status>,
-        clock: Clock,
+        clock: &Clock,
     ) -> Self {
-        Self { info: RequestInfo::parse(&head.method, &head.uri), user, head, body, at: clock.now() }
+        Self { info: RequestInfo::parse(&head.method, &head.uri), user, head, body, at: clock.steady() }
     }
 
     fn recording(&self) -> Recording {
@@ -97,7 +97,7 @@ impl Asked {
 /// [`Broken`] when the connection is to be broken instead of answered.
 pub(crate) async fn pass<F>(
     tap: &Tap,
-    clock: Clock,
+    clock: &Clock,
     mut asked: Asked,
     behind: impl FnOnce(Asked) -> F,
 ) -> Result<Response<Body>, Broken>
@@ -142,18 +142,22 @@ where
         }
         Some(Action::LateWatch(late)) if watch => {
             let framing = stream::Framing::of(response.headers());
-            response.map(|body| stream::late(body, framing, clock, late))
+            response.map(|body| stream::late(body, framing, clock.clone(), late))
         }
         Some(Action::StaleList { .. } | Action::DropWatch { .. } | Action::LateWatch(_)) => response,
         after => strike(after, clock, watch).await?.unwrap_or(response),
     };
-    let latency = Duration::try_from(clock.now().duration_since(at)).unwrap_or_default();
+    let latency = Duration::try_from(clock.steady().duration_since(at)).unwrap_or_default();
     tap.answered(seq, response.status().as_u16(), latency);
     Ok(response)
 }
 
 /// Carries out a fault that needs no answer to work on; the answer to give instead, if that is the fault.
-async fn strike(action: Option<Action>, clock: Clock, watch: bool) -> Result<Option<Response<Body>>, Broken> {
+async fn strike(
+    action: Option<Action>,
+    clock: &Clock,
+    watch: bool,
+) -> Result<Option<Response<Body>>, Broken> {
     match action {
         Some(Action::Reset) => Err(Broken),
         Some(Action::Hang) => std::future::pending().await,

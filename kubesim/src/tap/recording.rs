@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub struct Recording {
     /// Order of arrival, from 1.
     pub seq: u64,
-    /// Cluster time of arrival.
+    /// Cluster time of arrival, by the time that nobody sets: what lies between two requests is what passed.
     pub at: Timestamp,
     /// API verb: `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`.
     pub verb: String,

@@ -94,6 +94,7 @@ async fn flushed() {
 
 struct Late {
     stream: Events,
+    /// When each is due, by the clock's steady time.
     waiting: VecDeque<(Timestamp, Bytes)>,
     /// How the stream ended, once it has.
     ended: Option<Option<Broken>>,
@@ -105,7 +106,7 @@ impl Late {
     /// Goes on reading while events wait for their time, so that each is exactly as late as the others.
     async fn next(&mut self) -> Option<Result<Bytes, Broken>> {
         loop {
-            let clock = self.clock;
+            let clock = self.clock.clone();
             let due = self.waiting.front().map(|(due, _)| *due);
             if due.is_none()
                 && let Some(end) = self.ended
@@ -116,7 +117,7 @@ impl Late {
                 match due {
                     None => std::future::pending().await,
                     Some(due) => {
-                        let wait = due.duration_since(clock.now());
+                        let wait = due.duration_since(clock.steady());
                         clock.sleep(Duration::try_from(wait).unwrap_or_default()).await;
                     }
                 }
@@ -128,7 +129,7 @@ impl Late {
                     None => self.ended = Some(None),
                     Some(Err(broken)) => self.ended = Some(Some(broken)),
                     Some(Ok(event)) => {
-                        let due = clock.now().checked_add(self.late).unwrap_or(Timestamp::MAX);
+                        let due = clock.steady().checked_add(self.late).unwrap_or(Timestamp::MAX);
                         self.waiting.push_back((due, event));
                     }
                 },

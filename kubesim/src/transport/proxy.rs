@@ -114,11 +114,11 @@ impl Front for Forward {
             request.headers().contains_key(header::UPGRADE).then(|| hyper::upgrade::on(&mut request));
         let connections = if user.is_some() { &self.known } else { &self.unknown };
         let (connections, bridges) = (connections.clone(), self.bridges.clone());
-        let (tap, clock) = (self.tap.clone(), self.clock);
+        let (tap, clock) = (self.tap.clone(), self.clock.clone());
         Box::pin(async move {
             let (head, body) = request.into_parts();
-            let asked = Asked::new(user, head, collect(body).await, clock);
-            tap::pass(&tap, clock, asked, |asked| forward(asked, connections, upgrade, bridges)).await
+            let asked = Asked::new(user, head, collect(body).await, &clock);
+            tap::pass(&tap, &clock, asked, |asked| forward(asked, connections, upgrade, bridges)).await
         })
     }
 
