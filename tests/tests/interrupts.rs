@@ -31,10 +31,15 @@ impl Running {
     }
 
     fn start_in(sandbox: Sandbox, installer: &str, more: &[&str]) -> Self {
+        Self::start_of(sandbox, &["matrix", "--jobs", "2"], installer, more)
+    }
+
+    fn start_of(sandbox: Sandbox, what: &[&str], installer: &str, more: &[&str]) -> Self {
         let begun = sandbox.text("begun");
         let installer = sandbox.script("installer", &installer.replace("BEGUN", &begun));
         let mut child = sandbox
-            .command(&["matrix", "--jobs", "2", "--installer", &installer])
+            .command(what)
+            .args(["--installer", &installer])
             .args(more)
             .stdout(Stdio::piped())
             .stderr(std::fs::File::create(sandbox.path("error")).unwrap())
@@ -101,6 +106,21 @@ fn an_installer_that_ignores_sigterm_does_not_outlive_an_interrupted_run() {
     running.send(Signal::SIGINT);
     let (sandbox, code, said, error) = running.end();
     assert_eq!(code, Some(130), "{said}{error}");
+    sandbox.assert_nothing_left();
+}
+
+/// One that says when it is told to end.
+const POLITE: &str = "trap 'touch BEGUN-told; exit 143' TERM\ntouch BEGUN\nwhile :; do sleep 0.1; done";
+
+#[test]
+fn an_installer_in_the_background_is_told_to_end_when_the_run_is_interrupted_at_a_wait() {
+    // Its second step waits for a request that such an installer never sends.
+    let what = ["scenario", "terminated-while-helm-waits"];
+    let running = Running::start_of(Sandbox::new(), &what, POLITE, &[]);
+    running.send(Signal::SIGINT);
+    let (sandbox, code, said, error) = running.end();
+    assert_eq!(code, Some(130), "{said}{error}");
+    assert!(sandbox.path("begun-told").exists(), "it was killed without a word: {said}{error}");
     sandbox.assert_nothing_left();
 }
 

@@ -216,6 +216,19 @@ async fn carry_out(
         running: Vec::new(),
         runs: 0,
     };
+    let carried_out = steps(&mut stage, &secrets, began, attempted).await;
+    stage.abandon().await;
+    carried_out
+}
+
+/// The scenario, step by step.
+async fn steps(
+    stage: &mut Stage<'_>,
+    secrets: &[String],
+    began: Instant,
+    attempted: &mut Attempted,
+) -> Result<(), Trouble> {
+    let Stage { setting, scenario, cluster, .. } = *stage;
     for fault in &scenario.faults {
         stage.inject(fault).await?;
     }
@@ -236,7 +249,7 @@ async fn carry_out(
         let what = match step.kind() {
             Some(StepKind::Run(RunStep { killed_at: Some(point), .. })) => {
                 let Some(run) = &step.run else { continue };
-                let (run, missed) = stage.cut_off(run, point, &secrets).await?;
+                let (run, missed) = stage.cut_off(run, point, secrets).await?;
                 if let Some(observed) = missed {
                     judged.and(Judged::missed("kill", &format!("the run gets to {}", point.words), observed));
                 }
@@ -250,7 +263,7 @@ async fn carry_out(
                 if run.background {
                     format!("start {named}")
                 } else {
-                    let run = stage.end(None, &secrets).await?;
+                    let run = stage.end(None, secrets).await?;
                     violations = expect::invariants(&run);
                     let words = run.ending.words();
                     attempted.ran(run, setting.compared);
@@ -270,7 +283,7 @@ async fn carry_out(
                     judged.and(missed(&not_yet, wait, setting.file, step.line));
                 }
                 if wait.exit {
-                    let run = stage.end(None, &secrets).await?;
+                    let run = stage.end(None, secrets).await?;
                     violations = expect::invariants(&run);
                     let words = run.ending.words();
                     attempted.ran(run, setting.compared);
@@ -280,7 +293,7 @@ async fn carry_out(
                 }
             }
             Some(StepKind::Kill(kill)) => {
-                let run = stage.end(Some(kill.signal), &secrets).await?;
+                let run = stage.end(Some(kill.signal), secrets).await?;
                 violations = expect::invariants(&run);
                 let words = run.ending.words();
                 attempted.ran(run, setting.compared);
@@ -393,6 +406,13 @@ impl Stage<'_> {
         self.runs += 1;
         self.running.push((subject, before));
         Ok(())
+    }
+
+    /// Ends the installers that run and that nobody waits for any more, each with the time to end by itself.
+    async fn abandon(&mut self) {
+        let ends = self.running.drain(..).map(|(subject, _)| subject.abandon());
+        // What cannot be waited for is killed when it is dropped, and what it leaves is found by its mark.
+        let _ = futures::future::join_all(ends).await;
     }
 
     /// Waits for the end of the running installer, or brings it about.

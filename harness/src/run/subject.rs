@@ -114,6 +114,12 @@ impl Subject {
         self.account(ending, Some(signal as i32)).await
     }
 
+    /// Ends it, as one does that is overdue; what it said and did is of no interest any more.
+    pub(super) async fn abandon(mut self) -> std::io::Result<()> {
+        let killed = self.make_end().await?;
+        self.account(Ending::Overdue { killed }, None).await.map(drop)
+    }
+
     /// SIGTERM, then SIGKILL; whether the latter was needed.
     async fn make_end(&mut self) -> std::io::Result<bool> {
         self.group.signal(Signal::SIGTERM);
