@@ -2,8 +2,8 @@
 //! the goal is; what is made of them is the caller's affair.
 
 mod control_plane;
+mod cost;
 mod figure;
-mod memory;
 mod room;
 mod scale;
 mod scenarios;

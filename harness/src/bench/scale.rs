@@ -8,8 +8,8 @@ use kubesim::kubelet::NodeShape;
 use kubesim::store::GroupResource;
 use serde_json::{Value, json};
 
+use super::cost;
 use super::figure::{Figure, Unit};
-use super::memory;
 use super::room::{BenchError, Room, core, is_first_to_fill, resident};
 use crate::run::Installer;
 
@@ -20,7 +20,7 @@ pub(super) const NODES: u32 = 5_000;
 pub(super) const PODS: u32 = 8;
 
 /// The newest minor version of Kubernetes that the installer's Karpenter runs on.
-const KUBERNETES: u8 = 34;
+pub(super) const KUBERNETES: u8 = 34;
 
 /// Megabytes that an installer may take there: a page of nodes and what it keeps of each.
 const FLAT: f64 = 64.0;
@@ -39,15 +39,23 @@ pub(super) fn pod(number: u32, node: &str) -> Value {
     })
 }
 
+/// How often an installer is run for its memory, which hardly differs.
+const MEMORY_RUNS: u16 = 3;
+
 /// Fills a cluster with 5,000 nodes and, with the pods of their DaemonSets, 50,000 pods, once; and how much memory an
-/// installer takes there, and on a cluster of two nodes.
+/// installer takes there, and on clusters of two and of 500 nodes.
 ///
 /// # Errors
 /// The cluster does not start, or a request fails.
 pub async fn scale(installer: &Installer) -> Result<Vec<Figure>, BenchError> {
-    let small = Room::start(Config { kubernetes: KUBERNETES, ..Config::default() }).await?;
-    let on_few = memory::installer("2 nodes", &small, installer).await?;
-    small.down().await;
+    let region = Config::default().identity.region;
+    let mut flat = Vec::new();
+    for (name, count) in [("2 nodes", 2), ("500 nodes", 500)] {
+        let nodes = (0..count).map(|number| NodeShape::numbered(number, &region)).collect();
+        let room = Room::start(Config { nodes, kubernetes: KUBERNETES, ..Config::default() }).await?;
+        flat.push(cost::of_no_op(name, &room, installer, MEMORY_RUNS).await?.memory);
+        room.down().await;
+    }
     let mut filled = Figure::new("5,000 nodes and 50,000 pods: until all run", Unit::Seconds);
     let mut grown = Figure::new("5,000 nodes and 50,000 pods: memory", Unit::Megabytes);
     let mut pods =
@@ -57,7 +65,6 @@ pub async fn scale(installer: &Installer) -> Result<Vec<Figure>, BenchError> {
         Figure::new("5,000 nodes and 50,000 pods: memory of an object of any kind", Unit::Kilobytes);
     let before = resident().filter(|_| is_first_to_fill());
     let began = Instant::now();
-    let region = Config::default().identity.region;
     let nodes: Vec<NodeShape> = (0..NODES).map(|number| NodeShape::numbered(number, &region)).collect();
     let names: Vec<String> = nodes.iter().map(|node| node.name.clone()).collect();
     let room = Room::start(Config { nodes, kubernetes: KUBERNETES, ..Config::default() }).await?;
@@ -104,7 +111,10 @@ pub async fn scale(installer: &Installer) -> Result<Vec<Figure>, BenchError> {
         api.list(&of_node).await.map_err(failed)?;
         one.took(began.elapsed());
     }
-    let on_many = memory::installer("5,000 nodes and 50,000 pods", &room, installer).await?.at_most(FLAT);
+    let on_many = cost::of_no_op("5,000 nodes and 50,000 pods", &room, installer, MEMORY_RUNS).await?;
     room.down().await;
-    Ok(vec![total, filled, grown, each, pods, one, on_few, on_many])
+    flat.push(on_many.memory.at_most(FLAT));
+    let mut figures = vec![total, filled, grown, each, pods, one];
+    figures.extend(flat);
+    Ok(figures)
 }

@@ -3,10 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use kubesim::Config;
 use serde_json::Value;
 
+use super::cost;
 use super::figure::{Figure, Unit};
-use super::room::BenchError;
+use super::room::{BenchError, Room};
+use super::scale::KUBERNETES;
 use crate::backend::Sim;
 use crate::report::Reporters;
 use crate::run::{Installer, Keep, Stop, Suite, ToolChoice};
@@ -97,6 +100,9 @@ pub async fn matrix(trials: &Trials, runs: u16) -> Result<Vec<Figure>, BenchErro
     Ok(vec![all])
 }
 
+/// Milliseconds of processor time that a run may take for itself which has nothing to do.
+const OWN_TIME: f64 = 30.0;
+
 /// A run on a cluster where nothing is to be done: what it asks for, and how long it takes.
 ///
 /// # Errors
@@ -122,7 +128,11 @@ pub async fn no_op(trials: &Trials, runs: u16) -> Result<Vec<Figure>, BenchError
         whole.samples.extend(run.first().and_then(|run| run["elapsedMs"].as_f64()));
         in_tools.samples.push(calls.iter().filter_map(|call| call["durationMs"].as_f64()).sum());
     }
-    Ok(vec![own, tools, helm, whole, in_tools])
+    // With a Helm that does nothing, what is left is the installer's own.
+    let room = Room::start(Config { kubernetes: KUBERNETES, ..Config::default() }).await?;
+    let costs = cost::of_no_op("no-op run", &room, &trials.installer, runs).await?;
+    room.down().await;
+    Ok(vec![own, tools, helm, whole, in_tools, costs.whole, costs.processor.at_most(OWN_TIME)])
 }
 
 /// Whether a client is one of the tools, by the name that it gives itself.

@@ -1,12 +1,14 @@
-//! How much memory an installer takes on a cluster of some size.
+//! What an installer costs that finds everything as it should be: memory, processor time, time.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use interpose::helm::{Seed, karpenter_release};
 use kubesim::transport::User;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike as _;
 use tokio::process::Command;
 
 use super::figure::{Figure, Unit};
@@ -14,7 +16,7 @@ use super::room::{BenchError, Room};
 use crate::run::Installer;
 use crate::scenario::RunStep;
 
-/// A Helm that knows of one release, deployed, and answers at once: its memory is not the installer's.
+/// A Helm that knows of one release, deployed, and answers at once: what a real one costs is not the installer's.
 const HELM: &str = r#"#!/bin/sh
 echo '{"name":"karpenter","version":1,"namespace":"kube-system","info":{"status":"deployed"}}'
 "#;
@@ -22,9 +24,31 @@ echo '{"name":"karpenter","version":1,"namespace":"kube-system","info":{"status"
 /// How often the system is asked; what is asked for is a peak, which it keeps.
 const ASKED: Duration = Duration::from_millis(5);
 
-/// The most memory that a run took which found everything as it should be.
-pub(super) async fn installer(name: &str, room: &Room, installer: &Installer) -> Result<Figure, BenchError> {
-    let mut figure = Figure::new(format!("{name}: peak memory of the installer"), Unit::Megabytes);
+/// What runs cost that found everything as it should be.
+pub(super) struct Costs {
+    /// The most memory that was resident.
+    pub(super) memory: Figure,
+    /// Processor time, of the installer and of a Helm that does nothing.
+    pub(super) processor: Figure,
+    /// From start to end.
+    pub(super) whole: Figure,
+}
+
+/// What `runs` runs of an installer cost on a cluster that has a healthy release.
+pub(super) async fn of_no_op(
+    name: &str,
+    room: &Room,
+    installer: &Installer,
+    runs: u16,
+) -> Result<Costs, BenchError> {
+    let mut costs = Costs {
+        memory: Figure::new(format!("{name}: peak memory of the installer"), Unit::Megabytes),
+        processor: Figure::new(format!("{name}: processor time of the installer"), Unit::Milliseconds),
+        whole: Figure::new(
+            format!("{name}: from start to end, with a Helm that does nothing"),
+            Unit::Milliseconds,
+        ),
+    };
     let failed = |error: &dyn std::fmt::Display| BenchError::new("run the installer", error);
     let seeded = karpenter_release(&Seed::default(), room.cluster.clock().now());
     let seeded = seeded.map_err(|error| failed(&error))?;
@@ -37,11 +61,22 @@ pub(super) async fn installer(name: &str, room: &Room, installer: &Installer) ->
     std::fs::write(&helm, HELM)
         .and_then(|()| std::fs::set_permissions(&helm, std::fs::Permissions::from_mode(0o755)))
         .map_err(|error| failed(&error))?;
-    for _ in 0..3 {
+    for _ in 0..runs {
         let run = RunStep { phase: Some("compute".into()), ..RunStep::default() };
-        figure.samples.extend(peak(installer, &run, &kubeconfig, folder.path()).await?);
+        let (before, began) = (processor_time(), Instant::now());
+        costs.memory.samples.extend(peak(installer, &run, &kubeconfig, folder.path()).await?);
+        costs.whole.took(began.elapsed());
+        costs.processor.samples.extend(before.zip(processor_time()).map(|(before, after)| after - before));
     }
-    Ok(figure)
+    Ok(costs)
+}
+
+/// What the system has counted of children that have ended, and of theirs, in milliseconds. Nobody else starts any
+/// while an installer is measured.
+fn processor_time() -> Option<f64> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).ok()?;
+    let micros = (usage.user_time() + usage.system_time()).num_microseconds();
+    u32::try_from(micros / 10).ok().map(|hundredths| f64::from(hundredths) / 100.0)
 }
 
 async fn peak(
