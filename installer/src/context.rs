@@ -12,6 +12,7 @@ use crate::redact::Redactor;
 use crate::result::{Blocker, Plan, PlannedAction, PlannedStep, Retry, Telemetry};
 use crate::retry::{Attempts, Circuits, RetryPolicy, Retryable, Target};
 use crate::seams::{Clock, Connect, ToolCall, ToolError, ToolOutput, ToolRunner};
+use crate::server_clock::{CLOSE, News, ServerClock};
 use crate::settings::Settings;
 use crate::stop::Stop;
 
@@ -32,10 +33,6 @@ pub struct Context {
     pub redactor: Redactor,
 }
 
-/// Clocks that are no farther apart than this are the same: `Date` has whole seconds, and an answer is on
-/// its way for some time.
-const CLOSE: SignedDuration = SignedDuration::from_secs(5);
-
 /// How long after its timeout, or after the stop, a runner may take to come back before it is dropped.
 const RUNNER_GRACE: Duration = Duration::from_secs(10);
 
@@ -51,8 +48,8 @@ pub struct Run<'a> {
 struct Book {
     rng: fastrand::Rng,
     circuits: Circuits,
-    /// How far the API server's clock is ahead of ours; none while no answer has told.
-    skew: Option<SignedDuration>,
+    /// The API server's clock, as its answers have shown it.
+    server: ServerClock,
     /// API servers of which EKS has said that they are the right cluster's.
     confirmed: BTreeSet<String>,
     /// Whether a gate was passed on somebody's word.
@@ -73,7 +70,7 @@ impl<'a> Run<'a> {
         let book = Book {
             rng: fastrand::Rng::with_seed(settings.seed),
             circuits: Circuits::default(),
-            skew: None,
+            server: ServerClock::default(),
             confirmed: BTreeSet::new(),
             forced: false,
             retries: Vec::new(),
@@ -189,39 +186,42 @@ impl<'a> Run<'a> {
         self.log(Level::Error, step, message);
     }
 
-    /// The API server's clock shows this.
-    pub fn server_shows(&self, theirs: Timestamp) {
-        let skew = theirs.duration_since(self.ctx.clock.now());
-        let first = {
-            let mut book = self.book();
-            let known = book.skew.replace(skew);
-            known.is_none_or(|known| known.abs() <= CLOSE) && skew.abs() > CLOSE
-        };
-        if first {
-            self.warn("clock", self.skew_words(skew));
+    /// An answer that was asked for at `sent`, by our clock, and has come now says that it was written at
+    /// `date` by the API server's.
+    pub fn server_shows(&self, date: Timestamp, sent: Timestamp) {
+        let news = self.book().server.saw(date, sent, self.ctx.clock.now());
+        match news {
+            Some(News::Apart(skew)) => self.warn("clock", self.skew_words(skew)),
+            Some(News::Jumped(by)) => self.warn("clock", jump_words(by)),
+            None => {}
         }
     }
 
     /// How far the API server's clock is from ours, when that is more than a request takes.
     #[must_use]
     pub fn skew(&self) -> Option<SignedDuration> {
-        self.book().skew.filter(|skew| skew.abs() > CLOSE)
+        self.book().server.skew()
     }
 
     /// For the log and the evidence.
     #[must_use]
     pub fn skew_words(&self, skew: SignedDuration) -> String {
         let side = if skew.is_negative() { "ahead of" } else { "behind" };
-        let by = Duration::try_from(skew.abs()).unwrap_or_default();
-        let by = crate::duration::go(Duration::from_secs(by.as_secs()));
+        let by = whole_seconds(skew);
         format!("this machine's clock is {by} {side} the API server's; the server's is used")
     }
 
-    /// The time by the API server's clock, to be compared with what is written in the cluster.
+    /// What to say of the API server's clock when it was set during the run.
     #[must_use]
-    pub fn now(&self) -> Timestamp {
-        let ours = self.ctx.clock.now();
-        self.skew().map_or(ours, |skew| ours.checked_add(skew).unwrap_or(ours))
+    pub fn jump(&self) -> Option<String> {
+        self.book().server.jumped().map(jump_words)
+    }
+
+    /// How old a time is that is written in the cluster, by the API server's clock, at the least; `None` of
+    /// one that this clock has not shown yet.
+    #[must_use]
+    pub fn age(&self, written: Timestamp) -> Option<Duration> {
+        self.book().server.age(written, self.ctx.clock.now())
     }
 
     /// Waits, or returns the blocker of a run that ends early.
@@ -464,6 +464,27 @@ impl Drop for Waiting<'_> {
         self.0.book().waits.retain(|(number, _)| *number != self.1);
         self.0.show_wait();
     }
+}
+
+fn jump_words(by: SignedDuration) -> String {
+    let to = match by {
+        by if by.abs() <= CLOSE => {
+            return "the API server's clock was set during this run, and set back".to_owned();
+        }
+        by if by.is_negative() => "back",
+        _ => "forwards",
+    };
+    format!(
+        "the API server's clock was set {to} by {} during this run; what was written before is as old as it was \
+         by the clock that wrote it",
+        // It is known to a second or two, of which its whole seconds are one.
+        whole_seconds(SignedDuration::from_secs((by.as_secs().abs() + 2) / 5 * 5))
+    )
+}
+
+/// Without its sign, as Go writes it.
+fn whole_seconds(span: SignedDuration) -> String {
+    crate::duration::go(Duration::from_secs(span.as_secs().unsigned_abs()))
 }
 
 /// Whole milliseconds.

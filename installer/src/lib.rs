@@ -32,6 +32,7 @@ pub(crate) mod release;
 pub mod result;
 pub mod retry;
 pub mod seams;
+mod server_clock;
 pub mod settings;
 pub mod stop;
 

@@ -278,7 +278,8 @@ async fn coredns_trouble(cluster: &Cluster<'_>, nodes: &Nodes) -> (Option<String
     };
     let subject =
         diagnosis::Subject { release: "coredns", namespace: "kube-system", selector: "k8s-app=kube-dns" };
-    let diagnosis = diagnosis::Diagnosis::of(cluster, subject, &pods.items, nodes).await;
+    let unready = diagnosis::Unready::of(pods.items);
+    let diagnosis = diagnosis::Diagnosis::of(cluster, subject, &unready, nodes).await;
     let cause = diagnosis.primary().map(|cause| cause.code.to_owned());
     (diagnosis.explain(), cause)
 }

@@ -221,11 +221,12 @@ impl<'a> Cluster<'a> {
             .header(header::ACCEPT, accept)
             .body(Body::empty())
             .map_err(|error| ReadError::garbage(what, &error))?;
+        let sent = self.run.ctx.clock.now();
         let response =
             self.connection.client.send(request).await.map_err(|error| ReadError::transport(what, &error))?;
         let date = response.headers().get(header::DATE).and_then(|value| value.to_str().ok());
         if let Some(date) = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()) {
-            self.run.server_shows(date.timestamp());
+            self.run.server_shows(date.timestamp(), sent);
         }
         let status = response.status();
         if status.is_success() {

@@ -6,5 +6,5 @@ mod scheduler;
 mod table;
 
 pub use causes::{Cause, Gravity, Subject, Symptoms, node_cause};
-pub use pods::{Diagnosis, unready};
+pub use pods::{Diagnosis, Unready};
 pub use scheduler::{Reason, Scheduling};

@@ -1,4 +1,7 @@
 //! Gathering what the cluster knows of pods that are not Ready.
+//!
+//! A few of them are looked at in full, one of each kind first; each costs up to three requests, and of
+//! thousands that are not Ready for one reason the first tell as much as all. The rest are counted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,12 +13,114 @@ use super::causes::{Cause, Gravity, Subject, Symptoms};
 use super::scheduler::{Reason, Scheduling};
 use crate::cluster::Cluster;
 use crate::platform::Nodes;
-use crate::result::{Blocker, Code, Container, PodReport, Termination};
+use crate::result::{Blocker, Code, Container, PodReport, PodsBesides, Termination};
 
 /// As many events of a pod as go into the evidence.
 const EVENTS: usize = 15;
 /// As many lines of a log.
 const LOG_LINES: &str = "20";
+
+/// As many pods of a workload as are looked at in full.
+const LOOKED_AT: usize = 6;
+/// The cause of a pod whose status does not say any.
+const UNKNOWN: &str = "UNKNOWN";
+
+/// The pods of a workload that are not Ready: how many of each kind, and enough of each to look at.
+#[derive(Clone, Debug, Default)]
+pub struct Unready {
+    kinds: Vec<Kind>,
+    seen: usize,
+}
+
+/// Pods whose status says the same.
+#[derive(Clone, Debug)]
+struct Kind {
+    sign: Vec<String>,
+    /// The first of them, each with its place among all.
+    first: Vec<(usize, Pod)>,
+    count: usize,
+}
+
+impl Unready {
+    /// Those of `pods` that are not Ready.
+    #[must_use]
+    pub fn of(pods: impl IntoIterator<Item = Pod>) -> Self {
+        let mut all = Self::default();
+        for pod in pods {
+            all.add(pod);
+        }
+        all
+    }
+
+    /// Adds a pod if it is not Ready. Only as many are kept as may be looked at.
+    pub fn add(&mut self, pod: Pod) {
+        if !unready(&pod) {
+            return;
+        }
+        let (place, sign) = (self.seen, sign(&pod));
+        self.seen += 1;
+        let kind = match self.kinds.iter_mut().find(|kind| kind.sign == sign) {
+            Some(kind) => kind,
+            None => {
+                self.kinds.push(Kind { sign, first: Vec::new(), count: 0 });
+                let Some(kind) = self.kinds.last_mut() else { return };
+                kind
+            }
+        };
+        kind.count += 1;
+        if kind.first.len() < LOOKED_AT {
+            kind.first.push((place, pod));
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.seen == 0
+    }
+
+    /// Those to look at, in their order: the first of each kind, then the second of each, and so on.
+    #[must_use]
+    pub fn looked_at(&self) -> Vec<&Pod> {
+        let rounds =
+            (0..LOOKED_AT).flat_map(|round| self.kinds.iter().filter_map(move |it| it.first.get(round)));
+        let mut chosen: Vec<&(usize, Pod)> = rounds.take(LOOKED_AT).collect();
+        chosen.sort_by_key(|(place, _)| *place);
+        chosen.into_iter().map(|(_, pod)| pod).collect()
+    }
+
+    /// How many of the others have which cause, by their status alone.
+    fn besides(&self, subject: Subject<'_>, nodes: &Nodes) -> BTreeMap<String, u32> {
+        let looked_at = self.looked_at();
+        let mut causes = BTreeMap::new();
+        for kind in &self.kinds {
+            let of_it = |pod: &&&Pod| kind.first.iter().any(|(_, one)| std::ptr::eq(one, **pod));
+            let rest = kind.count - looked_at.iter().filter(of_it).count();
+            let Some((_, one)) = kind.first.first().filter(|_| rest > 0) else { continue };
+            let cause = Cause::of(&symptoms(one, nodes, None, None), subject);
+            let cause = cause.map_or(UNKNOWN, |cause| cause.code);
+            *causes.entry(cause.to_owned()).or_default() += u32::try_from(rest).unwrap_or(u32::MAX);
+        }
+        causes
+    }
+}
+
+/// What a pod's status says, without what is drawn for each pod: the words in which two of one kind agree.
+fn sign(pod: &Pod) -> Vec<String> {
+    let status = pod.status.as_ref();
+    let mut sign: Vec<String> =
+        [status.and_then(|it| it.phase.clone()), status.and_then(|it| it.reason.clone())]
+            .into_iter()
+            .map(Option::unwrap_or_default)
+            .collect();
+    sign.extend(scheduling(pod, &[]).map(|(_, message)| message));
+    for container in containers(pod) {
+        let Container { name, state, reason, last_termination, .. } = container;
+        let ended = last_termination.map_or(0, |it| it.exit_code);
+        sign.push(format!("{name} {state} {} {ended}", reason.unwrap_or_default()));
+    }
+    sign
+}
 
 /// The pods that are not Ready, and why.
 #[derive(Clone, Debug, Default)]
@@ -24,12 +129,13 @@ pub struct Diagnosis {
     pub reports: Vec<PodReport>,
     /// Each with the pod that showed it; `None` for what was said about the whole.
     causes: Vec<(Option<String>, Cause)>,
+    /// How many pods that were not looked at have which cause.
+    besides: BTreeMap<String, u32>,
 }
 
 /// Whether a pod is Pending, has a waiting container, or is not Ready. Pods that have done their work or
 /// are going away are not.
-#[must_use]
-pub fn unready(pod: &Pod) -> bool {
+fn unready(pod: &Pod) -> bool {
     let status = pod.status.as_ref();
     let phase = status.and_then(|status| status.phase.as_deref());
     if phase == Some("Succeeded") || pod.metadata.deletion_timestamp.is_some() {
@@ -41,16 +147,23 @@ pub fn unready(pod: &Pod) -> bool {
 }
 
 impl Diagnosis {
-    /// Looks at every pod that is not Ready. What cannot be read is left out of the evidence; it never
-    /// hides what was already known.
-    pub async fn of(cluster: &Cluster<'_>, subject: Subject<'_>, pods: &[Pod], nodes: &Nodes) -> Self {
-        let mut diagnosis = Self::default();
-        for pod in pods.iter().filter(|pod| unready(pod)) {
+    /// Looks at pods that are not Ready, and counts the rest of them. What cannot be read is left out of the
+    /// evidence; it never hides what was already known.
+    pub async fn of(cluster: &Cluster<'_>, subject: Subject<'_>, pods: &Unready, nodes: &Nodes) -> Self {
+        let mut diagnosis = Self { besides: pods.besides(subject, nodes), ..Self::default() };
+        for pod in pods.looked_at() {
             let (report, causes) = examine(cluster, subject, pod, nodes).await;
             diagnosis.causes.extend(causes.into_iter().map(|cause| (Some(report.name.clone()), cause)));
             diagnosis.reports.push(report);
         }
         diagnosis
+    }
+
+    /// The pods that were not looked at, for the evidence; `None` when all were.
+    #[must_use]
+    pub fn besides(&self) -> Option<PodsBesides> {
+        let pods = self.besides.values().fold(0_u32, |sum, count| sum.saturating_add(*count));
+        (pods > 0).then(|| PodsBesides { pods, causes: self.besides.clone() })
     }
 
     /// Adds what a tool or a controller said about the whole; `true` when it was recognised.
@@ -94,6 +207,10 @@ impl Diagnosis {
     pub fn join(&mut self, other: Self) {
         self.reports.extend(other.reports);
         self.causes.extend(other.causes);
+        for (cause, count) in other.besides {
+            let sum = self.besides.entry(cause).or_default();
+            *sum = sum.saturating_add(count);
+        }
     }
 
     /// Every cause with its pods and the cluster's words, the most telling first. What no row of the table
@@ -106,7 +223,7 @@ impl Diagnosis {
                 grouped.entry((cause.rank, cause.cites.as_str())).or_insert_with(|| (cause, Vec::new()));
             pods.extend(pod.as_deref());
         }
-        let parts: Vec<String> = grouped
+        let mut parts: Vec<String> = grouped
             .values()
             .map(|(cause, pods)| {
                 let Cause { meaning, code, cites, .. } = cause;
@@ -119,6 +236,13 @@ impl Diagnosis {
                 }
             })
             .collect();
+        if let Some(PodsBesides { pods, causes }) = self.besides() {
+            let mut causes: Vec<(&String, &u32)> = causes.iter().collect();
+            causes.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+            let causes: Vec<String> =
+                causes.iter().map(|(cause, count)| format!("{count} {cause}")).collect();
+            parts.push(format!("{pods} pods more are not Ready, by their status: {}", causes.join(", ")));
+        }
         (!parts.is_empty()).then(|| parts.join("; "))
     }
 }
@@ -138,26 +262,7 @@ async fn examine(
         Some(container) => log_tail(cluster, namespace, &name, container).await,
         None => None,
     };
-    let mut said: Vec<String> = containers
-        .iter()
-        .filter_map(|container| container.last_termination.as_ref()?.message.as_deref())
-        .flat_map(str::lines)
-        .map(str::to_owned)
-        .collect();
-    said.extend(log.iter().flatten().filter(|line| !line.trim().is_empty()).cloned());
-    let scheduling = scheduling(pod, events.as_deref().unwrap_or_default());
-    let symptoms = Symptoms {
-        shortfall: scheduling.as_ref().and_then(|(read, _)| shortfall(pod, nodes, read)),
-        scheduling,
-        containers: containers.clone(),
-        said,
-        events: events.clone().unwrap_or_default(),
-        status: status.map(|status| {
-            let parts = [status.reason.as_deref(), status.message.as_deref()];
-            parts.into_iter().flatten().collect::<Vec<_>>().join(": ")
-        }),
-        words: Vec::new(),
-    };
+    let symptoms = symptoms(pod, nodes, events.as_deref(), log.as_deref());
     let causes = Cause::all(&symptoms, subject);
     let report = PodReport {
         name,
@@ -169,6 +274,28 @@ async fn examine(
         cause: causes.first().map(|cause| cause.code.to_owned()),
     };
     (report, causes)
+}
+
+/// What a pod's status says, and its events and the end of its log if they were read.
+fn symptoms(pod: &Pod, nodes: &Nodes, events: Option<&[String]>, log: Option<&[String]>) -> Symptoms {
+    let containers = containers(pod);
+    let events = events.unwrap_or_default();
+    let ended = containers.iter().filter_map(|it| it.last_termination.as_ref()?.message.as_deref());
+    let mut said: Vec<String> = ended.flat_map(str::lines).map(str::to_owned).collect();
+    said.extend(log.into_iter().flatten().filter(|line| !line.trim().is_empty()).cloned());
+    let scheduling = scheduling(pod, events);
+    Symptoms {
+        shortfall: scheduling.as_ref().and_then(|(read, _)| shortfall(pod, nodes, read)),
+        scheduling,
+        said,
+        events: events.to_vec(),
+        status: pod.status.as_ref().map(|status| {
+            let parts = [status.reason.as_deref(), status.message.as_deref()];
+            parts.into_iter().flatten().collect::<Vec<_>>().join(": ")
+        }),
+        words: Vec::new(),
+        containers,
+    }
 }
 
 fn containers(pod: &Pod) -> Vec<Container> {

@@ -5,6 +5,7 @@ pub mod core;
 mod ensure;
 mod force;
 pub mod foundation;
+mod stability;
 pub mod storage;
 mod target;
 mod unread;

@@ -2,17 +2,13 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use serde_json::Value;
 
-use super::change::Change;
+use super::decision::Decision;
 use super::{Gate, Work};
 use crate::duration;
 use crate::helm::{Release, ReleaseStatus};
 use crate::result::{Blocker, Code};
-
-/// How far in the future a time may lie for the clocks to count as agreeing.
-const CLOSE: SignedDuration = SignedDuration::from_secs(5);
 
 /// No sound sequence of states is longer; a longer one is somebody else at work on the release.
 const STEPS: usize = 8;
@@ -39,50 +35,32 @@ impl Work<'_, '_> {
         let mut unlocked = false;
         let patience = self.run.ctx.clock.elapsed() + self.run.settings.limits.ready_timeout;
         for _ in 0..STEPS {
-            let Some(current) = release.clone() else {
-                gate.before(Change::Setup).await?;
-                return self.upgrade(gate, Change::Setup, 0, keep).await;
-            };
-            self.describe(&current);
-            match current.status {
-                ReleaseStatus::Deployed if !unlocked => return Ok(()),
-                ReleaseStatus::Deployed | ReleaseStatus::Failed => {
-                    if keep.is_none() {
-                        keep = self.user_values().await?;
+            if let Some(current) = &release {
+                self.describe(current);
+            }
+            let decision = self.decide(release.as_ref(), unlocked);
+            keep = self.prepare(gate, decision, keep).await?;
+            match (decision, &release) {
+                (Decision::Keep, _) => return Ok(()),
+                (Decision::Upgrade { change, .. }, current) => {
+                    let before = current.as_ref().map_or(0, |current| current.revision);
+                    return self.upgrade(gate, change, before, keep).await;
+                }
+                (Decision::Wait(left), Some(current)) => {
+                    let remaining = patience.saturating_sub(self.run.ctx.clock.elapsed()).min(left);
+                    if remaining.is_zero() {
+                        return Err(vec![self.locked(current)]);
                     }
-                    gate.before(Change::Repair).await?;
-                    return self.upgrade(gate, Change::Repair, current.revision, keep).await;
+                    self.wait_for_change(remaining).await?;
                 }
-                ReleaseStatus::PendingInstall
-                | ReleaseStatus::PendingUpgrade
-                | ReleaseStatus::PendingRollback => {
-                    if let Some(left) = self.young(&current) {
-                        let remaining = patience.saturating_sub(self.run.ctx.clock.elapsed()).min(left);
-                        if remaining.is_zero() {
-                            return Err(vec![self.locked(&current)]);
-                        }
-                        self.wait_for_change(remaining).await?;
-                    } else {
-                        keep = self.user_values().await?;
-                        gate.before(Change::Repair).await?;
-                        self.unlock(gate, &current).await?;
-                        unlocked = true;
-                    }
+                (Decision::Unlock, Some(current)) => {
+                    self.unlock(gate, current).await?;
+                    unlocked = true;
                 }
-                ReleaseStatus::Uninstalling => {
-                    gate.before(Change::Setup).await?;
-                    self.finish_uninstall(gate).await?;
-                }
-                ReleaseStatus::Superseded => {
-                    keep = self.user_values().await?;
-                    gate.before(Change::Setup).await?;
-                    return self.upgrade(gate, Change::Setup, current.revision, keep).await;
-                }
-                ReleaseStatus::Uninstalled => {
-                    gate.before(Change::Setup).await?;
-                    return self.upgrade(gate, Change::Setup, current.revision, None).await;
-                }
-                ReleaseStatus::Unknown => return Err(vec![self.unknown(&current)]),
+                (Decision::FinishUninstall, _) => self.finish_uninstall(gate).await?,
+                (Decision::Refuse, Some(current)) => return Err(vec![self.unknown(current)]),
+                // A release that is not there is installed.
+                (Decision::Wait(_) | Decision::Unlock | Decision::Refuse, None) => break,
             }
             release = self.release_or_stop().await?;
         }
@@ -160,18 +138,6 @@ impl Work<'_, '_> {
         })
     }
 
-    /// How long until a pending release counts as stale; `None` when it does already. A release whose
-    /// age is not known counts as young: somebody may be at work.
-    pub(super) fn young(&self, release: &Release) -> Option<Duration> {
-        let timeout = self.run.settings.limits.helm_timeout;
-        let Some(since) = release.last_deployed else {
-            return Some(timeout);
-        };
-        let age = self.run.now().duration_since(since).max(SignedDuration::ZERO);
-        let age = Duration::try_from(age).unwrap_or(Duration::ZERO);
-        (age < timeout).then(|| timeout - age)
-    }
-
     /// Waits until the release's storage changes, or for as long as is allowed.
     async fn wait_for_change(&mut self, limit: Duration) -> Result<(), Vec<Blocker>> {
         self.run.step(
@@ -221,12 +187,14 @@ impl Work<'_, '_> {
         let since =
             release.last_deployed.map_or_else(|| "an unknown time".to_owned(), |since| since.to_string());
         let timeout = duration::go(self.run.settings.limits.helm_timeout);
-        // Later than now, by the server's clock too: whoever wrote it had another idea of the time.
-        let future = release.last_deployed.is_some_and(|since| since > self.run.now() + CLOSE);
-        let when = if future {
-            "which lies in the future, so its age is not known".to_owned()
-        } else {
-            format!("which is less than the Helm timeout of {timeout} ago")
+        // Not a time that the server's clock has shown: whoever wrote it had another idea of the time.
+        let strange = release.last_deployed.is_some_and(|since| self.run.age(since).is_none());
+        let when = match (strange, self.run.jump()) {
+            (false, _) => format!("which is less than the Helm timeout of {timeout} ago"),
+            (true, None) => "which lies in the future, so its age is not known".to_owned(),
+            (true, Some(jump)) => {
+                format!("a time that its clock has not shown, so its age is not known ({jump})")
+            }
         };
         Blocker::new(
             self.codes.locked,
@@ -238,7 +206,7 @@ impl Work<'_, '_> {
                 "let the other operation finish; once it is older than {timeout}, this command unlocks it"
             ),
         )
-        .cause(future.then_some("CLOCK_SKEW"))
+        .cause(strange.then_some("CLOCK_SKEW"))
         .commands([self.history_command()])
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::decision::Unlocking;
 use super::{Gate, Work};
 use crate::context::millis;
 use crate::helm::{Release, ReleaseStatus, Revision, Said, classify, said_last};
@@ -204,33 +205,20 @@ impl Work<'_, '_> {
     ) -> Result<(), Vec<Blocker>> {
         let run = self.run;
         right_endpoint(run, self.cluster).await?;
-        let good = self.good_revision(release).await?;
+        let unlocking = self.unlocking(release).await?;
         self.forget(gate);
-        let answer = if let Some(good) = good {
-            run.warn(
-                "helm-lock",
-                format!("{} is stale: rolling back to revision {}", release.word, good.revision),
-            );
-            self.helm.rollback(good.revision).await
-        } else {
-            run.warn(
-                "helm-lock",
-                format!("{} is stale and nothing was ever deployed: uninstalling", release.word),
-            );
-            self.helm.uninstall().await
+        let word = &release.word;
+        let answer = match unlocking {
+            Unlocking::RollBack(Revision { revision, .. }) => {
+                run.warn("helm-lock", format!("{word} is stale: rolling back to revision {revision}"));
+                self.helm.rollback(revision).await
+            }
+            Unlocking::Uninstall => {
+                run.warn("helm-lock", format!("{word} is stale and nothing was ever deployed: uninstalling"));
+                self.helm.uninstall().await
+            }
         };
         self.settle("unlocking the release", answer, |now| !now.status.pending()).await
-    }
-
-    /// The newest good revision before this one, to go back to.
-    pub(super) async fn good_revision(&self, release: &Release) -> Result<Option<Revision>, Vec<Blocker>> {
-        let history = self.helm.history().await.map_err(|error| vec![error.blocker(&self.helm.chart)])?;
-        let older = || history.iter().rev().filter(|entry| entry.revision < release.revision);
-        let good = older()
-            .find(|entry| matches!(entry.status, ReleaseStatus::Deployed | ReleaseStatus::Superseded))
-            // Without a good one, a failed one still keeps the history; the repair follows.
-            .or_else(|| older().find(|entry| entry.status == ReleaseStatus::Failed));
-        Ok(good.cloned())
     }
 
     /// Finishes an uninstall that somebody began.

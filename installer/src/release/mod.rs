@@ -4,6 +4,7 @@
 
 mod act;
 mod change;
+mod decision;
 mod plan;
 
 pub(crate) use change::Change;

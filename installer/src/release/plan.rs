@@ -1,5 +1,6 @@
-//! What each state of the release asks for, said and not done: the counterpart of [`super::act`].
+//! What the state of a release asks for, said and not done: the counterpart of [`super::act`].
 
+use super::decision::{Decision, Unlocking};
 use super::{Gate, Work};
 use crate::duration;
 use crate::helm::{Release, ReleaseStatus, Revision};
@@ -10,53 +11,47 @@ use crate::result::{Blocker, PlannedAction, PlannedStep, typed};
 impl Work<'_, '_> {
     /// Plans what `act` would do. Whether that is more than to leave the release as it is.
     pub(crate) async fn plan(&mut self, gate: &mut impl Gate) -> Result<bool, Vec<Blocker>> {
-        let Some(release) = self.find().await? else {
-            gate.before(Change::Setup).await?;
+        let release = self.find().await?;
+        let is = release.as_ref().map_or_else(
+            || "there is no such release".to_owned(),
+            |release| format!("it is {} at revision {}", release.word, release.revision),
+        );
+        let decision = self.decide(release.as_ref(), false);
+        let keep = self.prepare(gate, decision, None).await?;
+        if matches!(decision, Decision::Upgrade { .. } | Decision::Unlock | Decision::FinishUninstall) {
             right_endpoint(self.run, self.cluster).await?;
-            self.plan_upgrade(PlannedAction::Make, "there is no such release", None);
-            return Ok(true);
-        };
-        let is = format!("it is {} at revision {}", release.word, release.revision);
-        match release.status {
-            ReleaseStatus::Deployed => {
+        }
+        match (decision, &release) {
+            (Decision::Keep, _) => {
                 self.run.plan(self.step(PlannedAction::Keep, &self.named(), &is));
                 return Ok(false);
             }
-            ReleaseStatus::Unknown => return Err(vec![self.unknown(&release)]),
-            ReleaseStatus::Failed => {
-                let keep = self.user_values().await?;
-                gate.before(Change::Repair).await?;
-                right_endpoint(self.run, self.cluster).await?;
-                let why = match release.description.as_str() {
+            (Decision::Upgrade { change, .. }, release) => {
+                let said = release.as_ref().filter(|it| it.status == ReleaseStatus::Failed);
+                let why = match said.map_or("", |release| release.description.as_str()) {
                     "" => is,
                     said => format!("{is}: {said}"),
                 };
-                self.plan_upgrade(PlannedAction::Change, &why, keep.as_ref());
+                let action = match change {
+                    Change::Setup => PlannedAction::Make,
+                    Change::Repair => PlannedAction::Change,
+                };
+                self.plan_upgrade(action, &why, keep.as_ref());
             }
-            ReleaseStatus::PendingInstall
-            | ReleaseStatus::PendingUpgrade
-            | ReleaseStatus::PendingRollback => match self.young(&release) {
-                Some(left) => {
-                    let left = duration::go(left.min(self.run.settings.limits.ready_timeout));
-                    let why = format!("{is}: somebody may be at work on it; waited for up to {left}");
-                    self.run.plan(self.step(PlannedAction::Wait, &self.named(), &why));
-                }
-                None => self.plan_unlock(gate, &release, &is).await?,
-            },
-            ReleaseStatus::Uninstalling => {
-                gate.before(Change::Setup).await?;
-                right_endpoint(self.run, self.cluster).await?;
+            (Decision::Wait(left), _) => {
+                let left = duration::go(left.min(self.run.settings.limits.ready_timeout));
+                let why = format!("{is}: somebody may be at work on it; waited for up to {left}");
+                self.run.plan(self.step(PlannedAction::Wait, &self.named(), &why));
+            }
+            (Decision::Unlock, Some(release)) => self.plan_unlock(release, &is, keep.as_ref()).await?,
+            (Decision::FinishUninstall, _) => {
                 let step = self.step(PlannedAction::Remove, &self.named(), &format!("{is}, half gone"));
                 self.run.plan(step.command(typed("helm", &self.helm.uninstall_args())));
                 self.plan_upgrade(PlannedAction::Make, "the one before it is uninstalled first", None);
             }
-            ReleaseStatus::Superseded | ReleaseStatus::Uninstalled => {
-                let superseded = release.status == ReleaseStatus::Superseded;
-                let keep = if superseded { self.user_values().await? } else { None };
-                gate.before(Change::Setup).await?;
-                right_endpoint(self.run, self.cluster).await?;
-                self.plan_upgrade(PlannedAction::Make, &is, keep.as_ref());
-            }
+            (Decision::Refuse, Some(release)) => return Err(vec![self.unknown(release)]),
+            // A release that is not there is installed.
+            (Decision::Unlock | Decision::Refuse, None) => {}
         }
         Ok(true)
     }
@@ -94,27 +89,24 @@ impl Work<'_, '_> {
 
     async fn plan_unlock(
         &mut self,
-        gate: &mut impl Gate,
         release: &Release,
         is: &str,
+        keep: Option<&serde_json::Value>,
     ) -> Result<(), Vec<Blocker>> {
-        let keep = self.user_values().await?;
-        gate.before(Change::Repair).await?;
-        right_endpoint(self.run, self.cluster).await?;
         let timeout = duration::go(self.run.settings.limits.helm_timeout);
         let why = format!("{is} for longer than {timeout}: the lock is stale");
-        match self.good_revision(release).await? {
-            Some(Revision { revision, .. }) => {
+        match self.unlocking(release).await? {
+            Unlocking::RollBack(Revision { revision, .. }) => {
                 let what = format!("{}, back to revision {revision}", self.named());
                 let step = self.step(PlannedAction::Change, &what, &why);
                 self.run.plan(step.command(typed("helm", &self.helm.rollback_args(revision))));
-                self.plan_upgrade(PlannedAction::Change, "the lock is taken off first", keep.as_ref());
+                self.plan_upgrade(PlannedAction::Change, "the lock is taken off first", keep);
             }
-            None => {
+            Unlocking::Uninstall => {
                 let why = format!("{why}, and nothing was ever deployed");
                 let step = self.step(PlannedAction::Remove, &self.named(), &why);
                 self.run.plan(step.command(typed("helm", &self.helm.uninstall_args())));
-                self.plan_upgrade(PlannedAction::Make, "the lock is taken off first", keep.as_ref());
+                self.plan_upgrade(PlannedAction::Make, "the lock is taken off first", keep);
             }
         }
         Ok(())

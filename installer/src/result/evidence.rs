@@ -1,5 +1,7 @@
 //! What a run read from the cluster. What could not be read is `null`, never a default.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -129,8 +131,11 @@ pub struct CoreRelease {
     pub ready: Option<bool>,
     /// The workloads that it is gated on, as last read; `null` when they were not read.
     pub workloads: Option<Vec<WorkloadReport>>,
-    /// Its pods that are not Ready; `null` when they were not read.
+    /// Its pods that are not Ready, those that were looked at; `null` when they were not read.
     pub pending_pods: Option<Vec<PodReport>>,
+    /// Those that were only counted; absent when all were looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pending_besides: Option<PodsBesides>,
 }
 
 /// A workload that a release is gated on.
@@ -229,8 +234,11 @@ pub struct Karpenter {
     pub controller: Option<Controller>,
     /// Whether the setup step (a fresh install) was run.
     pub script_ran: bool,
-    /// The controller's pods that are not Ready; `null` when they were not read.
+    /// The controller's pods that are not Ready, those that were looked at; `null` when they were not read.
     pub pending_pods: Option<Vec<PodReport>>,
+    /// Those that were only counted; absent when all were looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pending_besides: Option<PodsBesides>,
     /// Karpenter's custom resource definitions; absent when there was no reason to look at them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub definitions: Option<Definitions>,
@@ -298,6 +306,18 @@ pub struct PodReport {
     /// The classified cause, such as `IMAGE_PULL_FAILED`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
+}
+
+/// Pods that are not Ready and were not looked at one by one, since there are many: neither their events
+/// nor their logs were read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PodsBesides {
+    /// How many there are.
+    pub pods: u32,
+    /// How many of them have which cause, by their status alone. Those of which it says nothing are
+    /// `UNKNOWN`.
+    pub causes: BTreeMap<String, u32>,
 }
 
 /// A container of a pod that is not Ready.

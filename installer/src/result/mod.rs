@@ -15,7 +15,8 @@ pub use commands::{Check, CheckVerdict, Cleanup, LeftBehind, Preflight};
 pub use derive::{Verdict, derive};
 pub use evidence::{
     Container, Controller, CoreRelease, Definitions, Eks, Evidence, Karpenter, NodeGroup, Phase1, Phase3,
-    Phase4, Platform, PodReport, ReleaseEvidence, Replicas, Stack, Termination, Warning, WorkloadReport,
+    Phase4, Platform, PodReport, PodsBesides, ReleaseEvidence, Replicas, Stack, Termination, Warning,
+    WorkloadReport,
 };
 
 pub use plan::{Plan, PlannedAction, PlannedStep, typed};

@@ -11,7 +11,7 @@ mod readiness;
 use std::time::Duration;
 
 use readiness::definitions_lacking;
-pub(crate) use readiness::{ControllerState, LABEL, numbers, ready_for, ready_since};
+pub(crate) use readiness::{ControllerState, LABEL, numbers};
 
 use super::force::pass;
 use crate::cluster::Cluster;
@@ -52,6 +52,9 @@ pub async fn run(run: &Run<'_>, evidence: &mut Phase3) -> Ended {
     let mut forced = None;
     let mut gate_held = false;
     let outcome = steps(run, evidence, &mut forced, &mut gate_held).await;
+    if let Some(message) = run.jump() {
+        evidence.warnings.push(crate::result::Warning { code: "CLOCK_JUMPED".into(), message });
+    }
     let mut blockers = outcome.err().unwrap_or_default();
     if gate_held && forgivable(&blockers) {
         match pass(run, Phase::Compute, "controller", std::mem::take(&mut blockers)) {
@@ -233,7 +236,7 @@ impl Gate for Compute<'_, '_> {
     fn forget(&mut self) {
         let karpenter = &mut self.evidence.karpenter;
         (karpenter.controller_ready, karpenter.controller) = (None, None);
-        karpenter.pending_pods = None;
+        (karpenter.pending_pods, karpenter.pending_besides) = (None, None);
     }
 
     async fn before(&mut self, change: Change) -> Result<(), Vec<Blocker>> {

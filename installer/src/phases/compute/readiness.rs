@@ -7,14 +7,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::Compute;
 use crate::cluster::{ReadError, Watched};
-use crate::diagnosis::{Diagnosis, Subject, unready};
+use crate::diagnosis::{Diagnosis, Subject, Unready};
 use crate::duration;
+use crate::phases::stability::Lives;
 use crate::platform::PlatformHealth;
 use crate::result::{Blocker, Code, Controller, Platform};
 
@@ -32,6 +32,8 @@ pub(crate) enum ControllerState {
     Stale,
     /// Some replicas are old, missing or not available.
     Short,
+    /// All as it should be at this moment, and not for long enough.
+    Unsteady,
     /// All as it should be.
     Ready,
 }
@@ -125,13 +127,11 @@ impl Compute<'_, '_> {
     /// Judges the controller, waiting up to `limit` for it to be Ready.
     pub(super) async fn judge_controller(&mut self, limit: Duration) -> Result<(), Vec<Blocker>> {
         let state = self.await_ready(limit).await.map_err(|error| self.unread(&error))?;
-        let Some(controller) = self.evidence.karpenter.controller.clone() else {
-            return Err(self.not_ready(state, limit).await);
-        };
-        let Controller { available, desired, .. } = controller;
         if state != ControllerState::Ready {
             return Err(self.not_ready(state, limit).await);
         }
+        let Controller { available, desired, .. } =
+            self.evidence.karpenter.controller.clone().unwrap_or_default();
         self.run.gate("controller", "passed");
         self.run.step("controller", format!("{available} of {desired} replicas available"));
         Ok(())
@@ -144,8 +144,22 @@ impl Compute<'_, '_> {
         vec![error.blocker(Some(&self.cluster.connection.server))]
     }
 
-    async fn not_ready(&mut self, state: ControllerState, limit: Duration) -> Vec<Blocker> {
+    /// The blocker of a controller that is not Ready. What it says and what stands in the evidence are of one
+    /// look, which is the last one.
+    async fn not_ready(&mut self, seen: ControllerState, limit: Duration) -> Vec<Blocker> {
         self.run.gate("controller", "blocked");
+        let findings = self.look_at_controller(None).await;
+        let state = match &self.evidence.karpenter.controller {
+            // The look failed, or there is nothing to look at.
+            None => seen,
+            Some(numbers) => match ControllerState::of(numbers) {
+                // It came up when the time was over, or goes up and down.
+                ControllerState::Ready => ControllerState::Unsteady,
+                state => state,
+            },
+        };
+        let ready = &mut self.evidence.karpenter.controller_ready;
+        *ready = ready.and(Some(false));
         let namespace = self.evidence.karpenter.namespace.clone();
         let waited = duration::waited(limit);
         let numbers = self.evidence.karpenter.controller.clone().unwrap_or_default();
@@ -162,7 +176,12 @@ impl Compute<'_, '_> {
                  generation {}{waited}",
                 numbers.generation, numbers.observed_generation
             ),
-            _ => format!(
+            ControllerState::Unsteady => format!(
+                "the controller does not stay Ready: {available} of {desired} replicas are available at this \
+                 moment, and were not for {} without a break{waited}",
+                duration::go(self.run.settings.limits.stable_span)
+            ),
+            ControllerState::Short | ControllerState::Ready => format!(
                 "the controller is not Ready: {available} of {desired} replicas available, {updated} \
                  updated{waited}"
             ),
@@ -182,7 +201,7 @@ impl Compute<'_, '_> {
             format!("kubectl -n {namespace} get deployments,pods -l {LABEL}"),
             format!("kubectl -n {namespace} describe pods -l {LABEL}"),
         ]);
-        let findings = match self.look_at_controller(None).await {
+        let findings = match findings {
             Ok(findings) => findings,
             Err(error) => {
                 self.run.fail("controller", &blocker.message);
@@ -199,6 +218,7 @@ impl Compute<'_, '_> {
     /// Waits for Ready, and then for Ready to last.
     async fn await_ready(&mut self, limit: Duration) -> Result<ControllerState, ReadError> {
         let clock = self.run.ctx.clock.clone();
+        let span = self.run.settings.limits.stable_span;
         let end = clock.elapsed() + limit;
         loop {
             let remaining = end.saturating_sub(clock.elapsed());
@@ -206,13 +226,17 @@ impl Compute<'_, '_> {
                 // What will not change by waiting is not waited for.
                 (!matches!(state, ControllerState::Short | ControllerState::Stale)).then(|| state.clone())
             });
-            let (state, seen) = watched.await?;
+            let (mut state, mut seen) = watched.await?;
+            if matches!(state, ControllerState::Short | ControllerState::Stale) && !remaining.is_zero() {
+                // A watch may be late. Whether the controller is Ready in the end is for a list to say.
+                (state, seen) = self.watch_controller(None, Duration::ZERO, |_| None).await?;
+            }
             if state != ControllerState::Ready {
                 return Ok(state);
             }
             let pods = self.pods().await?;
-            let span = self.run.settings.limits.stable_span;
-            let lacking = span.saturating_sub(ready_for(pods.iter().filter_map(ready_since), self.run.now()));
+            let before = self.lives(&pods);
+            let lacking = span.saturating_sub(before.ready_for());
             if lacking.is_zero() || limit.is_zero() {
                 self.report(&pods).await;
                 return Ok(ControllerState::Ready);
@@ -222,15 +246,26 @@ impl Compute<'_, '_> {
             // From where it was seen Ready on, so that no moment in between is missed.
             let (state, _) = self.watch_controller(Some(seen), lacking, not_ready).await?;
             if state == ControllerState::Ready {
-                // Ready all the while: its pods are those of before.
-                self.report(&pods).await;
-                return Ok(ControllerState::Ready);
+                // The pods tell what a late watch does not: whether they have lived through it.
+                let pods = self.pods().await?;
+                if self.lives(&pods).are_still(&before) {
+                    self.report(&pods).await;
+                    return Ok(ControllerState::Ready);
+                }
             }
             self.run.warn("controller", "was Ready and is not any more");
             if clock.elapsed() >= end {
-                return Ok(state);
+                return Ok(ControllerState::Unsteady);
             }
         }
+    }
+
+    fn lives(&self, pods: &[Pod]) -> Lives {
+        let mut lives = Lives::default();
+        for pod in pods {
+            lives.add(self.run, pod);
+        }
+        lives
     }
 
     /// Watches the Deployment until `done` says something, or for `limit`, going on from an earlier watch
@@ -295,10 +330,16 @@ impl Compute<'_, '_> {
         // A Ready Deployment may have remains of evicted pods about; they are not pending.
         let pods: Vec<Pod> = pods.iter().filter(|pod| !failed(pod)).cloned().collect();
         self.replicas = pods.iter().filter_map(|pod| pod.metadata.name.clone()).collect();
+        self.diagnose(&Unready::of(pods)).await;
+    }
+
+    /// Looks at the pods that are not Ready; the evidence takes what is found.
+    async fn diagnose(&mut self, unready: &Unready) -> Diagnosis {
         let namespace = self.evidence.karpenter.namespace.clone();
-        let subject = self.subject(&namespace);
-        let diagnosis = Diagnosis::of(self.cluster, subject, &pods, &self.nodes).await;
-        self.evidence.karpenter.pending_pods = Some(diagnosis.reports);
+        let diagnosis = Diagnosis::of(self.cluster, self.subject(&namespace), unready, &self.nodes).await;
+        self.evidence.karpenter.pending_pods = Some(diagnosis.reports.clone());
+        self.evidence.karpenter.pending_besides = diagnosis.besides();
+        diagnosis
     }
 
     /// Whether the controller is Ready at this moment.
@@ -311,14 +352,11 @@ impl Compute<'_, '_> {
     pub(super) async fn look_at_controller(&mut self, said: Option<&str>) -> Result<Findings, ReadError> {
         let path = format!("/apis/apps/v1/namespaces/{}/deployments", self.evidence.karpenter.namespace);
         self.watch_controller(None, Duration::ZERO, |_| None).await?;
-        let pods = self.pods().await?;
+        let unready = Unready::of(self.pods().await?);
         let namespace = self.evidence.karpenter.namespace.clone();
-        let subject = self.subject(&namespace);
-        let diagnosis = Diagnosis::of(self.cluster, subject, &pods, &self.nodes).await;
-        self.evidence.karpenter.pending_pods = Some(diagnosis.reports.clone());
-        let mut diagnosis = diagnosis;
+        let mut diagnosis = self.diagnose(&unready).await;
         let mut own_words = None;
-        if !pods.iter().any(unready) {
+        if unready.is_empty() {
             let name = self.evidence.karpenter.controller.as_ref().map(|it| it.name.clone());
             if let Some(name) = name {
                 let deployment = self.cluster.get("read the controller", &format!("{path}/{name}")).await?;
@@ -368,50 +406,9 @@ fn chart_version(deployment: &Deployment) -> Option<String> {
     chart.map(|(_, version)| version.to_owned()).or_else(|| labels.get("app.kubernetes.io/version").cloned())
 }
 
-/// What the API cuts off its times: they are whole seconds.
-const CUT_OFF: Duration = Duration::from_secs(1);
-
-/// Since when a pod is Ready; `None` of one that is not, or that is going away.
-pub(crate) fn ready_since(pod: &Pod) -> Option<Timestamp> {
-    if pod.metadata.deletion_timestamp.is_some() {
-        return None;
-    }
-    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
-    let ready = conditions.iter().find(|it| it.type_ == "Ready" && it.status == "True")?;
-    // One that does not say since when has been so for no time.
-    Some(ready.last_transition_time.as_ref().map_or(Timestamp::MAX, |time| time.0))
-}
-
-/// How long all pods that are Ready since these times have been so, at the least; none at all is no time.
-pub(crate) fn ready_for(since: impl IntoIterator<Item = Timestamp>, now: Timestamp) -> Duration {
-    since.into_iter().max().map_or(Duration::ZERO, |since| {
-        let lasted = now.duration_since(since).max(SignedDuration::ZERO);
-        Duration::try_from(lasted).unwrap_or(Duration::ZERO).saturating_sub(CUT_OFF)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_pod_that_became_ready_within_this_second_has_been_so_for_no_time() {
-        let pod = |since: &str| -> Pod {
-            serde_json::from_value(serde_json::json!({
-                "status": { "conditions": [{ "type": "Ready", "status": "True", "lastTransitionTime": since }] },
-            }))
-            .unwrap_or_default()
-        };
-        let now: Timestamp = "2026-01-02T03:04:05.9Z".parse().unwrap_or_default();
-        let lasted = |pods: &[Pod]| ready_for(pods.iter().filter_map(ready_since), now);
-        assert_eq!(lasted(&[pod("2026-01-02T03:04:05Z")]), Duration::ZERO);
-        assert_eq!(lasted(&[pod("2026-01-02T03:04:03Z")]), Duration::from_millis(1900));
-        assert_eq!(
-            lasted(&[pod("2026-01-02T03:04:01Z"), pod("2026-01-02T03:04:03Z")]),
-            Duration::from_millis(1900)
-        );
-        assert_eq!(lasted(&[]), Duration::ZERO);
-    }
 
     fn controller(generation: i64, observed: i64, counts: [u32; 4]) -> Controller {
         let [desired, replicas, updated, available] = counts;

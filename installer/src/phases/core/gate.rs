@@ -1,5 +1,6 @@
 //! One release of the stack: everything that it runs is waited for, and what is not Ready is diagnosed.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Event, Pod};
@@ -8,11 +9,11 @@ use serde_json::Value;
 use super::workloads::{self, Kind, Owned, State};
 use crate::cluster::{Cluster, ReadError};
 use crate::context::Run;
-use crate::diagnosis::{Diagnosis, Subject, unready};
+use crate::diagnosis::{Diagnosis, Subject, Unready};
 use crate::duration;
 use crate::helm::{Chart, Helm};
 use crate::phases::Phase;
-use crate::phases::compute::{ready_for, ready_since};
+use crate::phases::stability::Lives;
 use crate::platform::{Nodes, PlatformHealth};
 use crate::release::{Change, Codes, Gate, Work};
 use crate::result::{Blocker, Code, CoreRelease, WorkloadReport};
@@ -190,24 +191,35 @@ impl<'a, 'r> Stack<'a, 'r> {
         Ok(owned.judge(&watched.objects))
     }
 
-    /// Waits until all are Ready and have been for a while, one has failed, or the time is over.
+    /// Waits until all are Ready and have been for a while, one has failed, or the time is over. What was
+    /// Ready in time may take the span longer to show that it lasts.
     async fn await_ready(&mut self, owned: &[Owned], limit: Duration) -> Result<Vec<Judged>, ReadError> {
         let clock = self.run.ctx.clock.clone();
         let end = clock.elapsed() + limit;
-        let mut before = None;
+        let mut before: Option<Lives> = None;
         loop {
-            let judged = self.look(owned).await?;
+            let mut judged = self.look(owned).await?;
             let remaining = end.saturating_sub(clock.elapsed());
             let failed = judged.iter().any(|(_, state)| matches!(state, State::Failed(_)));
             let Some((waiting, _)) = judged.iter().find(|(_, state)| !state.is_ready()) else {
-                let (lacking, lives) = self.stability(owned).await?;
+                let lives = self.lives(owned).await?;
+                let span = self.run.settings.limits.stable_span;
+                let lacking = if owned.iter().any(stays) {
+                    span.saturating_sub(lives.ready_for())
+                } else {
+                    Duration::ZERO
+                };
                 // What was Ready before the span and is the same life after it has been Ready throughout.
-                let lasted = before.as_ref() == Some(&lives);
-                if lasted || lacking.is_zero() || remaining.is_zero() {
+                let lasted = before.as_ref().is_some_and(|before| lives.are_still(before));
+                if lasted || lacking.is_zero() || limit.is_zero() {
+                    return Ok(judged);
+                }
+                if remaining.is_zero() && before.is_some() {
+                    unsteady(&mut judged, span);
                     return Ok(judged);
                 }
                 before = Some(lives);
-                if self.run.sleep(lacking.min(remaining)).await.is_err() {
+                if self.run.sleep(lacking).await.is_err() {
                     return Ok(judged);
                 }
                 continue;
@@ -220,30 +232,18 @@ impl<'a, 'r> Stack<'a, 'r> {
         }
     }
 
-    /// How much longer the pods must be Ready without a break, and each pod's present life: its uid, its
-    /// containers' restarts, and since when it is Ready.
-    async fn stability(&self, owned: &[Owned]) -> Result<(Duration, Vec<Life>), ReadError> {
-        let span = self.run.settings.limits.stable_span;
-        let (mut lacking, mut lives) = (Duration::ZERO, Vec::new());
-        let lasting =
-            |one: &&Owned| matches!(one.kind, Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet);
-        for one in owned.iter().filter(lasting).filter(|one| !one.none_wanted) {
-            let (_, pods) = self.pods(one, |pod| Some((ready_since(&pod), life(&pod)))).await?;
-            let since = pods.iter().filter_map(|(since, _)| *since);
-            lacking = lacking.max(span.saturating_sub(ready_for(since, self.run.now())));
-            lives.extend(pods.into_iter().map(|(_, life)| life));
+    /// The pods of everything that is to stay Ready, as they are now.
+    async fn lives(&self, owned: &[Owned]) -> Result<Lives, ReadError> {
+        let mut lives = Lives::default();
+        for one in owned.iter().filter(|one| stays(one)) {
+            self.pods(one, |pod| lives.add(self.run, &pod)).await?;
         }
-        lives.sort();
-        Ok((lacking, lives))
+        Ok(lives)
     }
 
-    /// What `keep` makes of each pod of a workload, and the selector that finds them: a DaemonSet has as many
-    /// pods as there are nodes.
-    async fn pods<T>(
-        &self,
-        owned: &Owned,
-        keep: impl Fn(Pod) -> Option<T>,
-    ) -> Result<(String, Vec<T>), ReadError> {
+    /// Lets `see` look at each pod of a workload, and returns the selector that finds them: a DaemonSet has as
+    /// many pods as there are nodes, so none is kept here.
+    async fn pods(&self, owned: &Owned, mut see: impl FnMut(Pod)) -> Result<String, ReadError> {
         let (path, _) = owned.place();
         let what = format!("read {}", owned.described());
         let object = self.cluster.get::<Value>(&what, &format!("{path}/{}", owned.name)).await?;
@@ -255,19 +255,17 @@ impl<'a, 'r> Stack<'a, 'r> {
             .collect();
         let selector = selector.join(",");
         if selector.is_empty() {
-            return Ok((selector, Vec::new()));
+            return Ok(selector);
         }
         let path = format!("/api/v1/namespaces/{}/pods", owned.namespace);
         let query = [("labelSelector", selector.as_str())];
         let what = "list the workload's pods";
-        let mut kept = Vec::new();
         let take = |object: Value| {
-            let pod = serde_json::from_value(object).map_err(|error| ReadError::garbage(what, &error))?;
-            kept.extend(keep(pod));
+            see(serde_json::from_value(object).map_err(|error| ReadError::garbage(what, &error))?);
             Ok(())
         };
         self.cluster.list_by(what, &path, &query, take).await?;
-        Ok((selector, kept))
+        Ok(selector)
     }
 
     fn report(&mut self, judged: &[Judged]) {
@@ -299,7 +297,8 @@ impl<'a, 'r> Stack<'a, 'r> {
             diagnosis.heed(&format!("{} {}", owned.word, state.words()), subject);
             let found = match owned.kind {
                 Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet | Kind::Job => {
-                    self.pods(owned, |pod| unready(&pod).then_some(pod)).await.map(Some)
+                    let mut pods = Unready::default();
+                    self.pods(owned, |pod| pods.add(pod)).await.map(|selector| Some((selector, pods)))
                 }
                 Kind::Claim => {
                     own_words.extend(self.events_of(owned).await);
@@ -314,7 +313,7 @@ impl<'a, 'r> Stack<'a, 'r> {
                     if pods.is_empty() {
                         own_words.extend(self.events_of(owned).await);
                     }
-                    for claim in claims_of(&pods, owned) {
+                    for claim in claims_of(pods.looked_at(), owned) {
                         own_words.extend(self.events_of(&claim).await);
                     }
                 }
@@ -326,6 +325,7 @@ impl<'a, 'r> Stack<'a, 'r> {
             }
         }
         self.evidence.pending_pods = Some(diagnosis.reports.clone());
+        self.evidence.pending_besides = diagnosis.besides();
         for said in own_words.iter().map(String::as_str).chain(words) {
             diagnosis.heed(said, subject);
         }
@@ -364,33 +364,33 @@ impl<'a, 'r> Stack<'a, 'r> {
     }
 }
 
-/// A pod's uid, its containers' restarts, and since when it is Ready.
-type Life = (String, i32, Option<String>);
+/// Whether it has pods that are to stay Ready.
+fn stays(one: &Owned) -> bool {
+    !one.none_wanted && matches!(one.kind, Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet)
+}
 
-fn life(pod: &Pod) -> Life {
-    let status = pod.status.as_ref();
-    let restarts = status.and_then(|it| it.container_statuses.as_ref()).into_iter().flatten();
-    let ready = status
-        .and_then(|it| it.conditions.as_ref())
-        .and_then(|all| all.iter().find(|it| it.type_ == "Ready" && it.status == "True"))
-        .and_then(|it| it.last_transition_time.as_ref());
-    (
-        pod.metadata.uid.clone().unwrap_or_default(),
-        restarts.map(|container| container.restart_count).sum(),
-        ready.map(|time| time.0.to_string()),
-    )
+/// Ready by the numbers, with pods that began anew meanwhile.
+fn unsteady(judged: &mut [Judged], span: Duration) {
+    let words = format!("does not stay Ready: its pods were not for {} without a break", duration::go(span));
+    for (_, state) in judged.iter_mut().filter(|(one, _)| stays(one)) {
+        *state = State::Waiting(words.clone());
+    }
 }
 
 /// The claims of pods that have no node: one that is not bound keeps them from having one.
-fn claims_of(pods: &[Pod], owned: &Owned) -> Vec<Owned> {
-    let specs = pods.iter().filter_map(|pod| pod.spec.as_ref()).filter(|spec| spec.node_name.is_none());
-    specs
+fn claims_of<'p>(pods: impl IntoIterator<Item = &'p Pod>, owned: &Owned) -> Vec<Owned> {
+    let specs = pods.into_iter().filter_map(|pod| pod.spec.as_ref()).filter(|spec| spec.node_name.is_none());
+    let claims = specs
         .flat_map(|spec| spec.volumes.iter().flatten())
         .filter_map(|volume| volume.persistent_volume_claim.as_ref())
-        .map(|claim| Owned {
+        .map(|claim| claim.claim_name.as_str());
+    let claims: BTreeSet<&str> = claims.collect();
+    claims
+        .into_iter()
+        .map(|name| Owned {
             kind: Kind::Claim,
             word: "PersistentVolumeClaim".into(),
-            name: claim.claim_name.clone(),
+            name: name.to_owned(),
             none_wanted: false,
             service: None,
             namespace: owned.namespace.clone(),
@@ -400,7 +400,8 @@ fn claims_of(pods: &[Pod], owned: &Owned) -> Vec<Owned> {
 
 impl Gate for Stack<'_, '_> {
     fn forget(&mut self) {
-        (self.evidence.ready, self.evidence.workloads, self.evidence.pending_pods) = (None, None, None);
+        (self.evidence.ready, self.evidence.workloads) = (None, None);
+        (self.evidence.pending_pods, self.evidence.pending_besides) = (None, None);
     }
 
     async fn before(&mut self, _: Change) -> Result<(), Vec<Blocker>> {
