@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use harness::backend::{Backend, Capability, Cluster, ClusterError, Identity, Sim};
 use harness::observe::Snapshot;
 use harness::report::{Json, Junit, Reporters, Terminal};
-use harness::run::{Installer, Outcome, Stop, Suite, ToolChoice};
+use harness::run::{Installer, Keep, Outcome, Stop, Suite, ToolChoice};
 use harness::scenario::{Catalogue, ClusterShape, Timeouts};
 use harness::verdict::{ExitCode, Verdict};
 use kubesim::kubelet::{Images, Nodes};
@@ -183,7 +183,7 @@ async fn run_on(
         seed: 0,
         jobs: 2,
         thorough: true,
-        retain: false,
+        keep: Keep::Telling,
         out: Some(sandbox.path("out")),
         state: sandbox.path("state"),
         again: String::new(),
