@@ -133,6 +133,9 @@ pub(crate) struct RunArgs {
     /// Only scenarios that run this phase.
     #[arg(long, value_name = "PHASE")]
     pub(crate) phase: Option<String>,
+    /// Of what is selected only the first scenario of each area and the first with each kind of fault; no sweeps.
+    #[arg(long)]
+    pub(crate) spread: bool,
     /// Where clusters come from; with several, as in sim,control-plane, each scenario is run on each and compared.
     #[arg(long, value_name = "NAME[,NAME]", default_value = "sim")]
     pub(crate) backend: String,

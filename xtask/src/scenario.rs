@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use harness::expect::ResultSchema;
 use harness::report::{Events, Json, Junit, Reporters, Terminal};
 use harness::run::{Installer, Keep, Stop, Suite, ToolChoice};
-use harness::scenario::{Catalogue, Found};
+use harness::scenario::{Catalogue, Found, spread};
 use harness::verdict::ExitCode;
 use harness::{backend, ledger};
 
@@ -70,6 +70,13 @@ fn select(names: &[String], args: &RunArgs) -> Result<Vec<Found>, Failure> {
         return Err(
             Failure::new(ExitCode::NothingSelected, what).hint("cargo xtask list shows the tags of each")
         );
+    }
+    if args.spread {
+        selected = spread(selected);
+        if selected.is_empty() {
+            return Err(Failure::new(ExitCode::NothingSelected, "all that is selected is sweeps")
+                .hint("the same without --spread runs them"));
+        }
     }
     Ok(selected)
 }

@@ -115,9 +115,7 @@ pub(super) fn unsupported(scenario: &Scenario, backend: &dyn Backend) -> Option<
         return Some(format!("backend {}: {lacking}", backend.name()));
     }
     let offers = backend.offers();
-    let injected = scenario.steps.iter().filter_map(|step| step.inject.as_ref());
-    let control = scenario.control.faults.iter().flatten();
-    for fault in scenario.faults.iter().chain(injected).chain(control) {
+    for fault in scenario.every_fault() {
         let lacking: Vec<&str> = fault
             .fault()
             .needs()

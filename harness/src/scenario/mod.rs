@@ -7,6 +7,7 @@ mod overlay;
 mod parse;
 mod place;
 mod reference;
+mod spread;
 
 pub use catalogue::{Catalogue, CatalogueError, Found};
 pub use matcher::{Matcher, Mismatched, at_path};
@@ -19,6 +20,7 @@ pub(crate) use parse::minor;
 pub use parse::{ScenarioError, parse};
 pub use place::Placed;
 pub use reference::reference;
+pub use spread::spread;
 
 /// The JSON Schema of a scenario file.
 #[must_use]

@@ -1,6 +1,7 @@
 //! The control's situation: the scenario with what the control says laid over it.
 
 use super::model::{ClusterShape, EksShape, Scenario, Step, StepKind};
+use crate::fault::FaultSpec;
 use crate::run::KillPoint;
 
 impl Scenario {
@@ -66,6 +67,12 @@ impl Scenario {
             run.killed_at = Some(point.clone());
         }
         other
+    }
+
+    /// Every fault that is injected in the scenario, in one of its steps, or in its control.
+    pub fn every_fault(&self) -> impl Iterator<Item = &FaultSpec> {
+        let injected = self.steps.iter().filter_map(|step| step.inject.as_ref());
+        self.faults.iter().chain(injected).chain(self.control.faults.iter().flatten())
     }
 
     /// Labels of every fault that the scenario or one of its steps injects.
