@@ -15,6 +15,7 @@ pub use control_plane::ControlPlane;
 pub use sim::Sim;
 
 use crate::observe::Snapshot;
+use crate::parity::Told;
 use crate::scenario::{ClusterShape, Timeouts};
 
 /// Whom the installer is; its requests are known by it.
@@ -184,6 +185,12 @@ pub trait Cluster: Send + Sync {
     /// It is not; with the dead part's last words.
     fn health(&self) -> Result<(), ClusterError> {
         Ok(())
+    }
+
+    /// What it warned of before it was given away, in events that it has forgotten since.
+    fn warned_before(&self) -> &Told {
+        static NOTHING: Told = Told::new();
+        &NOTHING
     }
 
     /// Every object, as it is now.

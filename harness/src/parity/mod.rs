@@ -9,4 +9,4 @@ mod trace;
 mod words;
 
 pub use compare::{Difference, Parity, Side};
-pub use trace::{Course, Trace, events};
+pub use trace::{Course, Told, Trace, events, warnings};

@@ -98,16 +98,70 @@ fn leaves(path: &str, value: &Value, said: &mut BTreeMap<String, String>) {
 /// address is taken.
 const HASTY: &str = "ClusterIPNotAllocated";
 
-/// The events of a cluster, as [`Course::events`] has them.
-#[must_use]
-pub fn events(cluster: &Snapshot) -> BTreeMap<String, usize> {
-    let mut about: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for event in cluster.of("events").filter(|event| event["reason"] != HASTY) {
+/// What events say: `Pod Scheduled`, and of which objects.
+pub type Told = BTreeMap<String, BTreeSet<String>>;
+
+/// What the events of a cluster say that fit.
+fn told(cluster: &Snapshot, fits: impl Fn(&Value) -> bool) -> Told {
+    let mut told = Told::new();
+    for event in cluster.of("events").filter(|event| fits(event)) {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let object = &event["involvedObject"];
         let name = format!("{}/{}", text(&object["namespace"]), text(&object["name"]));
         let words = format!("{} {}", text(&object["kind"]), text(&event["reason"]));
-        about.entry(words).or_default().insert(name);
+        told.entry(words).or_default().insert(name);
     }
-    about.into_iter().map(|(words, objects)| (words, objects.len())).collect()
+    told
+}
+
+/// What a cluster warns of, which it may say again at any time for as long as it holds.
+#[must_use]
+pub fn warnings(cluster: &Snapshot) -> Told {
+    told(cluster, |event| event["type"] == "Warning")
+}
+
+/// The events of a cluster, as [`Course::events`] has them. What it warned of `before` the scenario began is no news
+/// of it when it is said again.
+#[must_use]
+pub fn events(cluster: &Snapshot, before: &Told) -> BTreeMap<String, usize> {
+    let news =
+        told(cluster, |event| event["reason"] != HASTY).into_iter().filter_map(|(words, mut objects)| {
+            if let Some(old) = before.get(&words) {
+                objects.retain(|object| !old.contains(object));
+            }
+            (!objects.is_empty()).then_some((words, objects.len()))
+        });
+    news.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn cluster(events: &[(&str, &str, &str)]) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        for (kind, reason, pod) in events {
+            let event = json!({
+                "metadata": {"namespace": "n", "name": format!("{pod}.{reason}")}, "type": kind, "reason": reason,
+                "involvedObject": {"kind": "Pod", "namespace": "n", "name": pod},
+            });
+            snapshot.insert("events", event.into());
+        }
+        snapshot
+    }
+
+    #[test]
+    fn a_warning_said_again_is_no_news_and_everything_else_is() {
+        let before = warnings(&cluster(&[("Warning", "FailedScheduling", "a"), ("Normal", "Started", "b")]));
+        let now = cluster(&[
+            ("Warning", "FailedScheduling", "a"),
+            ("Warning", "FailedScheduling", "c"),
+            ("Warning", "BackOff", "a"),
+            ("Normal", "Started", "b"),
+        ]);
+        let news = ["BackOff", "FailedScheduling", "Started"].map(|reason| (format!("Pod {reason}"), 1));
+        assert_eq!(events(&now, &before), BTreeMap::from(news));
+    }
 }

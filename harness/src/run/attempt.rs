@@ -326,7 +326,7 @@ async fn steps(
     }
     if setting.compared {
         cluster.settled().await;
-        attempted.course.events = parity::events(&cluster.snapshot().await?);
+        attempted.course.events = parity::events(&cluster.snapshot().await?, cluster.warned_before());
     }
     Ok(())
 }

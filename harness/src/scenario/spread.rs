@@ -26,15 +26,15 @@ mod tests {
     use super::*;
     use crate::scenario::Catalogue;
 
-    /// Names of those that are chosen of files: path, faults, and what the run says besides.
+    /// Names of those that are chosen of files: path, faults, and the first steps, if it has others than its run.
     fn chosen(files: &[(&str, &str, &str)]) -> Vec<String> {
         let folder = tempfile::tempdir().unwrap();
-        for (file, faults, run) in files {
+        for (file, faults, steps) in files {
             let path = folder.path().join(file);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             let name = path.file_stem().unwrap().to_str().unwrap();
             let text = format!(
-                "name: {name}\nsummary: x\nfaults: [{faults}]\nsteps:\n  - run: {{ phase: compute{run} }}\n    \
+                "name: {name}\nsummary: x\nfaults: [{faults}]\nsteps:\n{steps}  - run: {{}}\n    \
                  expect: {{ exit: 0 }}\ncontrol: {{ faults: [] }}\n"
             );
             std::fs::write(path, text).unwrap();
@@ -58,7 +58,8 @@ mod tests {
 
     #[test]
     fn a_sweep_is_left_out_and_stands_for_nothing() {
-        let files = [("a/one.yaml", "", ", killAfter: each-write"), ("a/two.yaml", "", "")];
+        let swept = "  - run: { killAfter: each-write }\n";
+        let files = [("a/one.yaml", "", swept), ("a/two.yaml", "", "")];
         assert_eq!(chosen(&files), ["two"]);
     }
 }

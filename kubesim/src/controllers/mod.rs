@@ -159,9 +159,10 @@ impl ControlLoop {
             Box::new(volumes::Volumes),
             Box::new(Scheduler::of(minor)),
         ];
+        // Before the kubelets, which take their time to end a pod: budgets see that its controller has gone.
+        controllers.push(Box::new(pdb::DisruptionBudgets));
         controllers.extend(kubelets.map(|kubelets| Box::new(kubelets) as Box<dyn Controller>));
         controllers.push(Box::new(endpoints::Endpoints));
-        controllers.push(Box::new(pdb::DisruptionBudgets));
         controllers.push(Box::new(quota::Quotas));
         controllers.extend(load_balancers.map(|balancers| Box::new(balancers) as Box<dyn Controller>));
         Self::of(store, controllers)

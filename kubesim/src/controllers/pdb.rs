@@ -37,14 +37,22 @@ impl Controller for DisruptionBudgets {
         let (pods, _) = store.list(&GroupResource::new("", "pods"), Some(&key.0));
         let selector = selector(&budget);
         let selects = |pod: &Object| selector.as_ref().is_some_and(|it| it.matches(pod.labels()));
-        let pods: Vec<&Object> = pods.iter().filter(|pod| is_active(pod) && selects(pod)).collect();
+        // Those that are being deleted count among the expected ones, and as healthy no more.
+        let pods: Vec<&Object> = pods.iter().filter(|pod| selects(pod)).collect();
         if pods.is_empty() {
             let nobody = Note::normal("controllermanager", "NoPods", "No matching pods found");
             context.recorder.note(&budget, &nobody);
         }
-        let expected = i64::try_from(expected(store, &pods)).unwrap_or(i64::MAX);
-        let healthy = i64::try_from(pods.iter().filter(|pod| is_ready(pod)).count()).unwrap_or(i64::MAX);
-        let desired = match (&budget["spec"]["minAvailable"], &budget["spec"]["maxUnavailable"]) {
+        let spec = &budget["spec"];
+        // A number that must be left does not hang on how many there should be.
+        let expected = if spec["minAvailable"].is_number() { Ok(pods.len()) } else { expected(store, &pods) };
+        let expected = match expected {
+            Ok(expected) => i64::try_from(expected).unwrap_or(i64::MAX),
+            Err(why) => return fail(context, &budget, key, &why),
+        };
+        let is_healthy = |pod: &&&Object| is_active(pod) && is_ready(pod);
+        let healthy = i64::try_from(pods.iter().filter(is_healthy).count()).unwrap_or(i64::MAX);
+        let desired = match (&spec["minAvailable"], &spec["maxUnavailable"]) {
             (Value::Null, most) => (expected - amount(most, expected)).max(0),
             (least, _) => amount(least, expected),
         };
@@ -66,8 +74,26 @@ impl Controller for DisruptionBudgets {
     }
 }
 
-/// How many pods there should be: the sum of their controllers' scales, and each pod without one.
-fn expected(store: &Store, pods: &[&Object]) -> usize {
+/// Lets no pod be evicted, for it is not known how many there should be.
+fn fail(context: &mut Context<'_>, budget: &Object, key: &Key, why: &str) {
+    let message = format!("Failed to calculate the number of expected pods: {why}");
+    let note = Note::warning("controllermanager", "CalculateExpectedPodCountFailed", &message);
+    context.recorder.note(budget, &note);
+    let mut status = budget["status"].clone();
+    let mut conditions = status["conditions"].as_array().cloned().unwrap_or_default();
+    let condition = json!({
+        "type": "DisruptionAllowed", "status": "False", "reason": "SyncFailed", "message": why,
+        "observedGeneration": status["observedGeneration"],
+    });
+    set_condition(&mut conditions, condition, &context.clock.rfc3339());
+    status["conditions"] = json!(conditions);
+    status["disruptionsAllowed"] = json!(0);
+    context.set_status(&budgets(), key, &status);
+}
+
+/// How many pods there should be: the sum of their controllers' scales, and each pod without one. A pod whose
+/// controller has gone, which follows it a moment later, makes the sum unknown.
+fn expected(store: &Store, pods: &[&Object]) -> Result<usize, String> {
     let mut owners = std::collections::BTreeSet::new();
     let mut total = 0;
     for pod in pods {
@@ -94,10 +120,13 @@ fn expected(store: &Store, pods: &[&Object]) -> usize {
                 store.get(&GroupResource::new("apps", "deployments"), pod.namespace(), above.name)?;
             deployment["spec"]["replicas"].as_u64()
         });
-        let own = object.as_ref().and_then(|object| object["spec"]["replicas"].as_u64());
+        let Some(object) = object else {
+            return Err(format!("found no controllers for pod \"{}\"", pod.name()));
+        };
+        let own = object["spec"]["replicas"].as_u64();
         total += usize::try_from(scaled.or(own).unwrap_or(1)).unwrap_or(1);
     }
-    total
+    Ok(total)
 }
 
 fn amount(value: &Value, of: i64) -> i64 {

@@ -20,6 +20,7 @@ use super::{pki, restore, settle};
 use crate::backend::shape::nodes;
 use crate::backend::{Cluster, ClusterError, Identity, SUBJECT};
 use crate::observe::Snapshot;
+use crate::parity::{self, Told};
 use crate::scenario::ClusterShape;
 
 /// A control plane that serves one scenario.
@@ -35,6 +36,7 @@ pub(super) struct Up {
     token: String,
     owner: String,
     changes: Mutex<(watch::Receiver<Pulse>, watch::Receiver<u64>)>,
+    warned: Told,
 }
 
 impl Up {
@@ -51,7 +53,8 @@ impl Up {
         kubelets.settled().await;
         plane.go().await?;
         let drivers = Drivers::start(&plane.admin());
-        settle::settled(&plane, Some(&kubelets), settle::QUIET).await?;
+        settle::rested(&plane, &kubelets, settle::QUIET).await?;
+        let warned = parity::warnings(&snapshot(&plane).await?);
         restore::forget_events(plane.etcd()).await?;
         let keys = plane.keys();
         let upstream = Upstream {
@@ -67,7 +70,7 @@ impl Up {
         let token = proxy.authenticator().issue_token(&subject);
         let owner = proxy.server().kubeconfig(&User::admin());
         let changes = Mutex::new((plane.pulse(), proxy.tap().changes()));
-        Ok(Self { pool, minor, proxy, kubelets, drivers, plane, subject, token, owner, changes })
+        Ok(Self { pool, minor, proxy, kubelets, drivers, plane, subject, token, owner, changes, warned })
     }
 }
 
@@ -81,6 +84,23 @@ async fn kubelets(plane: &Plane, shape: &ClusterShape, region: &str) -> Result<R
         kubelets.nodes().add(node).map_err(|status| failed(&status.message))?;
     }
     Ok(kubelets)
+}
+
+/// Every object, read from the store, so that it is of one moment, whatever kinds there are.
+async fn snapshot(plane: &Plane) -> Result<Snapshot, ClusterError> {
+    let (_, entries) = plane.etcd().all(true).await?;
+    let mut snapshot = Snapshot::default();
+    for (key, entry) in &entries {
+        let Some(plural) = restore::resource(key) else { continue };
+        let Some(mut object) = etcd::object(&entry.value) else { continue };
+        let version = object["apiVersion"].as_str().unwrap_or_default();
+        let group = version.split_once('/').map_or("", |(group, _)| group);
+        let resource = if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
+        // The store knows an object's version by its own revision and does not write it into it.
+        object["metadata"]["resourceVersion"] = json!(entry.mod_revision.to_string());
+        snapshot.insert(&resource, Arc::new(object));
+    }
+    Ok(snapshot)
 }
 
 impl Cluster for Up {
@@ -156,23 +176,12 @@ impl Cluster for Up {
         }
     }
 
-    /// Read from the store, so that it is of one moment, whatever kinds there are.
+    fn warned_before(&self) -> &Told {
+        &self.warned
+    }
+
     fn snapshot(&self) -> BoxFuture<'_, Result<Snapshot, ClusterError>> {
-        Box::pin(async move {
-            let (_, entries) = self.plane.etcd().all(true).await?;
-            let mut snapshot = Snapshot::default();
-            for (key, entry) in &entries {
-                let Some(plural) = restore::resource(key) else { continue };
-                let Some(mut object) = etcd::object(&entry.value) else { continue };
-                let version = object["apiVersion"].as_str().unwrap_or_default();
-                let group = version.split_once('/').map_or("", |(group, _)| group);
-                let resource = if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
-                // The store knows an object's version by its own revision and does not write it into it.
-                object["metadata"]["resourceVersion"] = json!(entry.mod_revision.to_string());
-                snapshot.insert(&resource, Arc::new(object));
-            }
-            Ok(snapshot)
-        })
+        Box::pin(snapshot(&self.plane))
     }
 
     fn changed(&self) -> BoxFuture<'_, ()> {

@@ -20,29 +20,47 @@ pub(super) const QUIET: Duration = Duration::from_millis(60);
 const PATIENCE: Duration = Duration::from_secs(20);
 const PATIENCE_FOR_A_NODE: Duration = Duration::from_millis(300);
 
+/// How long a cluster that is whole may take to come to rest, as many times as that.
+const BEGINNING: u32 = 6;
+
 /// Waits until there is nothing left to do, or until patience ends.
 pub(super) async fn settled(
     plane: &Plane,
     kubelets: Option<&Remote>,
     quiet: Duration,
 ) -> Result<(), ClusterError> {
-    let all = async {
-        let Some(kubelets) = kubelets else { return settle(plane, false, quiet).await };
-        loop {
-            kubelets.settled().await;
-            let before = plane.pulse().borrow().revision;
-            settle(plane, !kubelets.nodes().names().is_empty(), quiet).await?;
-            // Whatever was written meanwhile may concern them.
-            if plane.pulse().borrow().revision == before {
-                return Ok(());
-            }
-        }
-    };
-    let nodes = kubelets.map_or(0, |kubelets| kubelets.nodes().names().len());
-    let patience = PATIENCE + PATIENCE_FOR_A_NODE.saturating_mul(u32::try_from(nodes).unwrap_or(u32::MAX));
-    match timeout(patience, all).await {
+    match timeout(patience(kubelets), all_settled(plane, kubelets, quiet)).await {
         Ok(done) => done,
         Err(_) => Ok(()),
+    }
+}
+
+/// Waits until a new cluster, in which nothing is broken yet, has nothing left to do. What it did after that would
+/// be taken for a part of what is judged.
+pub(super) async fn rested(plane: &Plane, kubelets: &Remote, quiet: Duration) -> Result<(), ClusterError> {
+    let patience = patience(Some(kubelets)) * BEGINNING;
+    let settled = all_settled(plane, Some(kubelets), quiet);
+    timeout(patience, settled).await.unwrap_or_else(|_| {
+        let words = "come to rest with a new cluster: its controllers are still at work after";
+        Err(ClusterError::new(format!("{words} {} s", patience.as_secs())))
+    })
+}
+
+fn patience(kubelets: Option<&Remote>) -> Duration {
+    let nodes = kubelets.map_or(0, |kubelets| kubelets.nodes().names().len());
+    PATIENCE + PATIENCE_FOR_A_NODE.saturating_mul(u32::try_from(nodes).unwrap_or(u32::MAX))
+}
+
+async fn all_settled(plane: &Plane, kubelets: Option<&Remote>, quiet: Duration) -> Result<(), ClusterError> {
+    let Some(kubelets) = kubelets else { return settle(plane, false, quiet).await };
+    loop {
+        kubelets.settled().await;
+        let before = plane.pulse().borrow().revision;
+        settle(plane, !kubelets.nodes().names().is_empty(), quiet).await?;
+        // Whatever was written meanwhile may concern them.
+        if plane.pulse().borrow().revision == before {
+            return Ok(());
+        }
     }
 }
 
