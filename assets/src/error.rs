@@ -33,9 +33,18 @@ pub enum Unusable {
 /// Why executables could not be provided.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A version that nobody has pinned.
-    #[error("failed to find a module for Kubernetes {0}")]
-    Unpinned(Minor),
+    /// It is nowhere, and of a version that nobody has pinned.
+    #[error(
+        "failed to find {} of Kubernetes {kubernetes}: neither {ASSETS_VARIABLE} nor PATH has it, and there is no \
+         module to build it from",
+        tool.name()
+    )]
+    Unpinned {
+        /// Which.
+        tool: Tool,
+        /// Of which Kubernetes.
+        kubernetes: Minor,
+    },
     /// `KUBEBUILDER_ASSETS` names something that cannot be used.
     #[error("failed to use {} of {ASSETS_VARIABLE}: {why}", path.display())]
     Named {
@@ -112,7 +121,7 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::Unpinned(_) => {
+            Self::Unpinned { .. } => {
                 let all: Vec<String> = minors().iter().map(Minor::to_string).collect();
                 format!("the versions are {}; tools/pin kubernetes vX.Y.Z adds one", all.join(", "))
             }

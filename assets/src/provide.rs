@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::build::build;
 use crate::cache::{self, Workshop};
 use crate::error::{Error, Unusable};
-use crate::pins::Minor;
+use crate::pins::{Minor, Pin};
 use crate::places::Places;
 use crate::probe;
 use crate::tool::Tool;
@@ -137,7 +137,10 @@ pub fn find(places: &Places, wanted: &Wanted, tell: &mut dyn FnMut(Progress<'_>)
     let (found, lacking) = look(places, wanted, tell)?;
     match lacking.first() {
         None => Ok(found),
-        Some(tool) => Err(Error::Nowhere { tool: *tool, kubernetes: found.kubernetes }),
+        Some(tool) => Err(match pin(*tool, found.kubernetes) {
+            Ok(_) => Error::Nowhere { tool: *tool, kubernetes: found.kubernetes },
+            Err(error) => error,
+        }),
     }
 }
 
@@ -148,7 +151,7 @@ pub fn find(places: &Places, wanted: &Wanted, tell: &mut dyn FnMut(Progress<'_>)
 pub fn provide(places: &Places, wanted: &Wanted, tell: &mut dyn FnMut(Progress<'_>)) -> Result<Found, Error> {
     let (mut found, lacking) = look(places, wanted, tell)?;
     for tool in lacking {
-        let pin = tool.pin(found.kubernetes).ok_or(Error::Unpinned(found.kubernetes))?;
+        let pin = pin(tool, found.kubernetes)?;
         let workshop = Workshop::open(&places.cache, pin, &mut || tell(Progress::Waiting(tool)))?;
         // Whoever held the lock may have built it meanwhile.
         let one = match cache::built(&places.cache, pin, tool) {
@@ -158,6 +161,11 @@ pub fn provide(places: &Places, wanted: &Wanted, tell: &mut dyn FnMut(Progress<'
         found.tools.insert(tool, one);
     }
     Ok(found)
+}
+
+/// What a tool is built from.
+fn pin(tool: Tool, kubernetes: Minor) -> Result<&'static Pin, Error> {
+    tool.pin(kubernetes).ok_or(Error::Unpinned { tool, kubernetes })
 }
 
 /// What is found, and what is not.

@@ -273,6 +273,35 @@ fn a_version_that_nobody_has_pinned_says_which_there_are() {
     let machine = Machine::new();
     let wanted = Wanted { kubernetes: minor("1.12"), tools: vec![Tool::ApiServer] };
     let error = provide(&machine.places(), &wanted, &mut |_| {}).unwrap_err();
-    assert!(matches!(error, Error::Unpinned(_)));
+    assert!(matches!(error, Error::Unpinned { .. }));
     assert!(error.hint().contains("1.37, 1.36, 1.35"), "{}", error.hint());
+}
+
+/// To build the rest of it is no way out where it cannot be built.
+#[test]
+fn a_bundle_of_an_unknown_version_is_used_as_far_as_it_goes_and_what_it_lacks_has_no_module() {
+    let machine = Machine::new();
+    machine.put_bundle("assets", "v1.99.0");
+    let found = find(&machine.bundled(), &api_server(None), &mut |_| {}).unwrap();
+    assert_eq!(Some(found.kubernetes), minor("1.99"));
+    let error = find(&machine.bundled(), &Wanted::control_plane(None), &mut |_| {}).unwrap_err();
+    assert!(
+        error.to_string().starts_with("failed to find kube-controller-manager of Kubernetes 1.99"),
+        "{error}"
+    );
+    assert!(error.hint().contains("1.37, 1.36, 1.35"), "{}", error.hint());
+}
+
+#[test]
+fn a_named_folder_that_is_none_and_words_that_are_no_version_are_told_of() {
+    let machine = Machine::new();
+    let nowhere = Places { assets: Some(machine.at("nowhere")), ..machine.places() };
+    for wanted in [api_server(None), api_server(minor("1.37"))] {
+        let error = find(&nowhere, &wanted, &mut |_| {}).unwrap_err();
+        assert!(matches!(&error, Error::Named { why: Unusable::Missing, .. }), "{error}");
+        assert!(error.hint().contains("KUBEBUILDER_ASSETS"), "{}", error.hint());
+    }
+    machine.put_bundle("assets", "of a kind");
+    let error = find(&machine.bundled(), &api_server(None), &mut |_| {}).unwrap_err();
+    assert!(error.to_string().contains("it does not tell its version: Kubernetes of a kind"), "{error}");
 }
