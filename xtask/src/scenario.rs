@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use harness::expect::ResultSchema;
 use harness::report::{Events, Json, Junit, Reporters, Terminal};
 use harness::run::{Installer, Keep, Stop, Suite, ToolChoice};
-use harness::scenario::{Catalogue, Found, spread};
+use harness::scenario::{Catalogue, ClusterShape, Found, spread};
 use harness::verdict::ExitCode;
 use harness::{backend, ledger};
 
@@ -89,7 +89,8 @@ fn phases(found: &Found) -> impl Iterator<Item = &str> {
 
 fn execute(names: &[String], args: &RunArgs) -> Result<ExitCode, Failure> {
     let scenarios = select(names, args)?;
-    let backends = backends(&args.backend)?;
+    let shapes: Vec<&ClusterShape> = scenarios.iter().map(|found| &found.scenario.cluster).collect();
+    let backends = backends(&args.backend, &shapes)?;
     let packages: &[&str] =
         if args.installer.is_some() { &["interpose"] } else { &["interpose", "eks-installer"] };
     let built = build::executables(packages)?;
@@ -137,28 +138,28 @@ pub(crate) fn built_in(built: &build::Executables) -> Result<Installer, Failure>
     Ok(installer.publishing(schema))
 }
 
-/// The backends of these names, divided by commas.
-fn backends(names: &str) -> Result<Vec<Box<dyn backend::Backend>>, Failure> {
+/// The backends of these names, divided by commas, for clusters of these shapes.
+fn backends(names: &str, shapes: &[&ClusterShape]) -> Result<Vec<Box<dyn backend::Backend>>, Failure> {
     let mut found: Vec<Box<dyn backend::Backend>> = Vec::new();
     for name in names.split(',').map(str::trim) {
         if found.iter().any(|it| it.name() == name) {
             return Err(Failure::new(ExitCode::Usage, format!("backend {name} is named twice"))
                 .hint("--backend sim,control-plane"));
         }
-        found.push(backend(name)?);
+        found.push(backend(name, shapes)?);
     }
     Ok(found)
 }
 
-/// The backend of this name.
-pub(crate) fn backend(name: &str) -> Result<Box<dyn backend::Backend>, Failure> {
+/// The backend of this name, which can make one at least of these clusters, if there are any.
+pub(crate) fn backend(name: &str, shapes: &[&ClusterShape]) -> Result<Box<dyn backend::Backend>, Failure> {
     let found = backend::named(name).ok_or_else(|| {
         let near = harness::nearest(name, backend::NAMES);
         let meant = near.map_or_else(String::new, |near| format!("did you mean {near}? "));
         Failure::new(ExitCode::Usage, format!("there is no backend {name:?}"))
             .hint(format!("{meant}the backends are {}", backend::NAMES.join(", ")))
     })?;
-    match found.missing() {
+    match found.missing(shapes) {
         None => Ok(found),
         Some(missing) => Err(Failure::new(ExitCode::Prerequisite, missing.what).hint(missing.hint)),
     }

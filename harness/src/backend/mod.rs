@@ -107,8 +107,8 @@ pub trait Backend: Send + Sync {
     /// What its clusters can do.
     fn offers(&self) -> BTreeSet<Capability>;
 
-    /// What this machine lacks for any cluster of it.
-    fn missing(&self) -> Option<Missing> {
+    /// What this machine lacks, if none of these clusters can be made for lack of it.
+    fn missing(&self, _shapes: &[&ClusterShape]) -> Option<Missing> {
         None
     }
 

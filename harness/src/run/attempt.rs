@@ -153,7 +153,11 @@ pub(super) async fn attempt(setting: &Setting<'_>, scenario: &Scenario) -> Attem
         }
     };
     if let Err(trouble) = carry_out(setting, scenario, cluster.as_ref(), began, &mut attempted).await {
-        attempted.trouble = Some(trouble);
+        // Where a part of the cluster has died, that is the cause, and the rest follows from it.
+        attempted.trouble = match (trouble, cluster.health()) {
+            (Trouble::Infrastructure(_), Err(dead)) => Some(dead.into()),
+            (trouble, _) => Some(trouble),
+        };
     }
     attempted.left = cluster.down().await.err().map(|error| error.to_string());
     attempted

@@ -53,7 +53,10 @@ impl Up {
         kubelets.settled().await;
         plane.go().await?;
         let drivers = Drivers::start(&plane.admin());
-        settle::rested(&plane, &kubelets, settle::QUIET).await?;
+        // What died explains why nothing comes to rest.
+        settle::rested(&plane, &kubelets, settle::QUIET)
+            .await
+            .map_err(|error| plane.alive().err().unwrap_or(error))?;
         let warned = parity::warnings(&snapshot(&plane).await?);
         restore::forget_events(plane.etcd()).await?;
         let keys = plane.keys();
@@ -72,6 +75,12 @@ impl Up {
         let changes = Mutex::new((plane.pulse(), proxy.tap().changes()));
         Ok(Self { pool, minor, proxy, kubelets, drivers, plane, subject, token, owner, changes, warned })
     }
+}
+
+/// Waits until what can be running runs, and forgets how it came to that.
+async fn settled(plane: &Plane, kubelets: &Remote) -> Result<(), ClusterError> {
+    settle::settled(plane, Some(kubelets), settle::QUIET).await?;
+    restore::forget_events(plane.etcd()).await
 }
 
 /// Kubelets that the API server knows, and a node of each.

@@ -11,6 +11,9 @@ const SERVICES: &str = "10.100.0.0/16";
 /// Paths of health and figures, which components answer without asking the API server who asks.
 const OPEN_PATHS: &str = "/healthz,/readyz,/livez,/metrics";
 
+/// So that a component can listen beside the socket that holds its port.
+pub(super) const SHARE: &str = "--permit-port-sharing";
+
 /// Requests a second that controllers and scheduler may make. Their own defaults (20 and 50) keep large clusters
 /// alive; here they would only make small ones slow.
 const RATE: u16 = 1000;
@@ -47,6 +50,11 @@ pub(super) fn etcd(ports: Ports, folder: &Path, name: &str) -> Vec<String> {
         // A whole cluster's content is put back in one transaction.
         "--max-txn-ops=1000000".into(),
         "--max-request-bytes=268435456".into(),
+        // The only member need not wait for the others' votes: it leads after this, and writes only then.
+        "--heartbeat-interval=10".into(),
+        "--election-timeout=50".into(),
+        // Beside the socket that holds its port.
+        "--socket-reuse-port".into(),
         "--log-level=warn".into(),
     ]
 }
@@ -61,6 +69,7 @@ pub(super) fn api_server(ports: Ports, keys: &Path) -> Vec<String> {
         "--bind-address=127.0.0.1".into(),
         "--advertise-address=127.0.0.1".into(),
         format!("--secure-port={}", ports.api),
+        SHARE.into(),
         format!("--tls-cert-file={}", key(pki::SERVER[0])),
         format!("--tls-private-key-file={}", key(pki::SERVER[1])),
         format!("--client-ca-file={}", key(pki::CA)),
@@ -112,6 +121,7 @@ fn served(port: u16, keys: &Path, kubeconfig: &Path) -> Vec<String> {
         "--leader-elect=false".into(),
         "--bind-address=127.0.0.1".into(),
         format!("--secure-port={port}"),
+        SHARE.into(),
         format!("--tls-cert-file={}", keys.join(pki::SERVER[0]).display()),
         format!("--tls-private-key-file={}", keys.join(pki::SERVER[1]).display()),
         format!("--authorization-always-allow-paths={OPEN_PATHS}"),

@@ -4,17 +4,18 @@
 use std::path::Path;
 use std::time::Duration;
 
-use assets::{Places, Tool};
+use assets::{Minor, Places, Tool};
 use http::Request;
 use kube::Client;
 use tokio::time::{sleep, timeout};
 
 use super::plane::{Blueprint, Plane};
 use super::pool::Pool;
-use super::processes::{Group, Process, free_ports};
-use super::{etcd::Etcd, pki};
+use super::processes::{Group, Port, Process};
+use super::{components, etcd::Etcd, pki, provider};
 use crate::backend::{ClusterError, Missing};
 use crate::ledger;
+use crate::scenario::ClusterShape;
 
 /// How long the plain recipe may take.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -36,19 +37,28 @@ pub(crate) struct Plain {
     // Dropped before the folder: whoever writes into it is dead when it is removed.
     _group: Group,
     _folder: tempfile::TempDir,
+    _held: [Port; 2],
     admin: Client,
+}
+
+/// The version that scenarios get which do not ask for one.
+fn usual() -> Result<Minor, ClusterError> {
+    provider::minor(&ClusterShape::default())
 }
 
 impl Workshop {
     /// Why there can be none on this machine.
     pub(crate) fn missing() -> Option<Missing> {
-        Pool::new(Places::from_env(), &ledger::folder()).found(None).err()
+        match usual() {
+            Ok(minor) => Pool::new(Places::from_env(), &ledger::folder()).found(Some(minor)).err(),
+            Err(_) => None,
+        }
     }
 
     /// Prepares what every start makes use of, which is kept and not part of a start.
     pub(crate) async fn open() -> Result<Self, ClusterError> {
         let pool = Pool::new(Places::from_env(), &ledger::folder());
-        let blueprint = pool.blueprint(None).await?;
+        let blueprint = pool.blueprint(Some(usual()?)).await?;
         Ok(Self { pool, blueprint })
     }
 
@@ -67,7 +77,8 @@ impl Workshop {
             path.ok_or_else(|| ClusterError::new(format!("find {}", tool.name())))
         };
         let folder = tempfile::Builder::new().prefix("seatrial-plain-").tempdir().map_err(failed)?;
-        let [etcd, api] = free_ports::<2>().map_err(failed)?;
+        let held = [Port::take().map_err(failed)?, Port::take().map_err(failed)?];
+        let [etcd, api] = held.each_ref().map(Port::number);
         let name = folder.path().file_name().map(|name| name.to_string_lossy().into_owned());
         let group = Group::start(&name.unwrap_or_default()).map_err(failed)?;
         let log = |name: &str| folder.path().join(format!("{name}.log"));
@@ -85,7 +96,7 @@ impl Workshop {
             admin.request_text(request).await.is_ok()
         })
         .await?;
-        Ok(Plain { _group: group, _folder: folder, admin })
+        Ok(Plain { _group: group, _folder: folder, _held: held, admin })
     }
 }
 
@@ -109,7 +120,7 @@ impl Plain {
     }
 }
 
-/// envtest's flags.
+/// envtest's flags, and that the port is held.
 fn etcd_flags(port: u16, folder: &Path) -> Vec<String> {
     vec![
         format!("--data-dir={}", folder.join("etcd").display()),
@@ -117,10 +128,11 @@ fn etcd_flags(port: u16, folder: &Path) -> Vec<String> {
         format!("--advertise-client-urls=http://127.0.0.1:{port}"),
         "--listen-peer-urls=http://127.0.0.1:0".into(),
         "--unsafe-no-fsync".into(),
+        "--socket-reuse-port".into(),
     ]
 }
 
-/// envtest's flags; the one that is not leaves out work, which favours it.
+/// envtest's flags, and that the port is held; what else is not envtest's leaves out work, which favours it.
 fn api_server_flags(etcd: u16, port: u16, keys: &Path) -> Vec<String> {
     let key = |name: &str| keys.join(name).display().to_string();
     vec![
@@ -130,6 +142,7 @@ fn api_server_flags(etcd: u16, port: u16, keys: &Path) -> Vec<String> {
         "--advertise-address=127.0.0.1".into(),
         "--endpoint-reconciler-type=none".into(),
         format!("--secure-port={port}"),
+        components::SHARE.into(),
         format!("--tls-cert-file={}", key(pki::SERVER[0])),
         format!("--tls-private-key-file={}", key(pki::SERVER[1])),
         format!("--client-ca-file={}", key(pki::CA)),

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
@@ -10,6 +11,13 @@ use rcgen::{
 
 use kubesim::kubelet::remote::Keys;
 use kubesim::transport::ClientCertificate;
+use rustls::RootCertStore;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier as _;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::sign::CertifiedKey;
 
 use crate::backend::ClusterError;
 
@@ -63,6 +71,59 @@ fn made(folder: &Path) -> io::Result<()> {
     write(folder, ACCOUNTS[1], &accounts.public_key_pem())
 }
 
+/// Whether all of it is there, belongs together and is good now. A cache is kept for months, copied between machines
+/// and cut off by full disks, and a clock may be wrong on the day when it is filled, or on the day when it is used.
+///
+/// # Errors
+/// What is wrong with the first file that is.
+pub(super) fn check(folder: &Path) -> Result<(), ClusterError> {
+    let now = UnixTime::now();
+    let wrong = |name: &str, why: &dyn std::fmt::Display| {
+        ClusterError::new(format!("use {}: {why}", folder.join(name).display()))
+    };
+    for (ca, pair, of) in [
+        (CA, SERVER, Some("localhost")),
+        (CA, ADMIN, None),
+        (CA, CONTROLLERS, None),
+        (CA, SCHEDULER, None),
+        (KUBELETS_CA, KUBELET, Some("127.0.0.1")),
+        (KUBELETS_CA, KUBELET_CLIENT, None),
+        (FRONT_CA, FRONT, None),
+    ] {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut roots = RootCertStore::empty();
+        roots.add(der(folder, ca)?.into()).map_err(|error| wrong(ca, &error))?;
+        let roots = Arc::new(roots);
+        let certificate = CertificateDer::from(der(folder, pair[0])?);
+        let key = private_key(folder, pair[1])?;
+        let key = provider.key_provider.load_private_key(key).map_err(|error| wrong(pair[1], &error))?;
+        let both = CertifiedKey::new(vec![certificate.clone()], key);
+        both.keys_match().map_err(|error| wrong(pair[1], &error))?;
+        match of {
+            Some(name) => {
+                let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
+                let name = ServerName::try_from(name).map_err(|error| wrong(pair[0], &error))?;
+                let verifier = verifier.map_err(|error| wrong(ca, &error))?;
+                verifier.verify_server_cert(&certificate, &[], &name, &[], now).map(drop)
+            }
+            None => {
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
+                let verifier = verifier.map_err(|error| wrong(ca, &error))?;
+                verifier.verify_client_cert(&certificate, &[], now).map(drop)
+            }
+        }
+        .map_err(|error| wrong(pair[0], &error))?;
+    }
+    private_key(folder, ACCOUNTS[0])?;
+    read(folder, ACCOUNTS[1]).map(drop)
+}
+
+fn private_key(folder: &Path, name: &str) -> Result<PrivateKeyDer<'static>, ClusterError> {
+    let path = folder.join(name);
+    let read = PrivateKeyDer::from_pem_file(&path);
+    read.map_err(|error| ClusterError::new(format!("read {}: {error}", path.display())))
+}
+
 /// A file's text.
 pub(super) fn read(folder: &Path, name: &str) -> Result<String, ClusterError> {
     let path = folder.join(name);
@@ -84,8 +145,6 @@ pub(super) fn kubelets(folder: &Path) -> Result<Keys, ClusterError> {
 
 /// A certificate's bytes.
 pub(super) fn der(folder: &Path, name: &str) -> Result<Vec<u8>, ClusterError> {
-    use rustls::pki_types::CertificateDer;
-    use rustls::pki_types::pem::PemObject as _;
     let path = folder.join(name);
     let read = CertificateDer::from_pem_file(&path);
     let der = read.map_err(|error| ClusterError::new(format!("read {}: {error}", path.display())))?;
@@ -137,6 +196,21 @@ impl Authority {
         self.sign(params, ExtendedKeyUsagePurpose::ClientAuth)
     }
 
+    /// Signs what was valid for a day, so many days from now.
+    #[cfg(test)]
+    fn server_of_the_day(&self, days: i64) -> io::Result<(String, String)> {
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).map_err(io::Error::other)?;
+        let day = |days: i64| {
+            let day =
+                jiff::Zoned::now().checked_add(jiff::Span::new().days(days)).map_err(io::Error::other)?;
+            let part = |number: i8| u8::try_from(number).map_err(io::Error::other);
+            Ok::<_, io::Error>(rcgen::date_time_ymd(day.year().into(), part(day.month())?, part(day.day())?))
+        };
+        (params.not_before, params.not_after) = (day(days)?, day(days + 1)?);
+        params.distinguished_name = subject("kube-apiserver", None);
+        self.sign(params, ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
     fn sign(
         &self,
         mut params: CertificateParams,
@@ -158,4 +232,68 @@ fn subject(name: &str, group: Option<&str>) -> DistinguishedName {
         subject.push(DnType::OrganizationName, group);
     }
     subject
+}
+
+/// Puts a serving certificate into a folder that was valid for a day, so many days from now, and all that belongs to it.
+#[cfg(test)]
+pub(super) fn make_of_the_day(folder: &Path, days: i64) -> io::Result<()> {
+    let authority = Authority::new("kubernetes")?;
+    let files = [CA, SERVER[0], SERVER[1], ADMIN[0], ADMIN[1]];
+    for name in files {
+        std::fs::remove_file(folder.join(name))?;
+    }
+    write(folder, CA, &authority.pem)?;
+    pair(folder, SERVER, authority.server_of_the_day(days)?)?;
+    pair(folder, ADMIN, authority.client("kubernetes-admin", Some("system:masters"))?)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn made() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        make(folder.path()).unwrap();
+        folder
+    }
+
+    fn refused(folder: &tempfile::TempDir) -> String {
+        check(folder.path()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_was_just_made_is_good() {
+        check(made().path()).unwrap();
+    }
+
+    #[test]
+    fn what_has_expired_or_is_not_valid_yet_is_not_good() {
+        for (days, why) in [(-10, "certificate expired"), (10, "certificate not valid yet")] {
+            let folder = made();
+            make_of_the_day(folder.path(), days).unwrap();
+            let words = refused(&folder);
+            assert!(words.contains(SERVER[0]) && words.contains(why), "{words}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_cut_off_or_of_another_authority_is_not_good() {
+        let folder = made();
+        std::fs::remove_file(folder.path().join(FRONT_CA)).unwrap();
+        assert!(refused(&folder).contains(FRONT_CA));
+        let folder = made();
+        std::fs::write(folder.path().join(SCHEDULER[1]), "-----BEGIN PRIVATE KEY-----\nMIG").unwrap();
+        assert!(refused(&folder).contains(SCHEDULER[1]));
+        let (folder, other) = (made(), made());
+        for name in KUBELET {
+            std::fs::copy(other.path().join(name), folder.path().join(name)).unwrap();
+        }
+        assert!(refused(&folder).contains(KUBELET[0]));
+        let folder = made();
+        std::fs::copy(other.path().join(ADMIN[1]), folder.path().join(ADMIN[1])).unwrap();
+        assert!(refused(&folder).contains(ADMIN[1]));
+        std::fs::remove_file(other.path().join(ACCOUNTS[0])).unwrap();
+        assert!(refused(&other).contains(ACCOUNTS[0]));
+    }
 }

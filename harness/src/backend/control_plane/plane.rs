@@ -16,7 +16,7 @@ use super::components::{self, Ports};
 use super::estate::Estate;
 use super::etcd::{Etcd, Pulse};
 use super::pki;
-use super::processes::{Death, Group, Process, free_ports};
+use super::processes::{Death, Group, Port, Process};
 use super::restore::{self, Content};
 use crate::backend::ClusterError;
 use crate::ledger::Ledger;
@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// nothing to wait for.
 const STEP: Duration = Duration::from_millis(5);
 
-/// How often other ports are tried when somebody else takes the chosen ones.
+/// How often controllers are started that give up on an API server which a crowded machine has made slow.
 const ATTEMPTS: u32 = 5;
 
 /// How many rounds of changes it may take until nothing differs from the first state any more.
@@ -47,13 +47,11 @@ pub(super) struct Blueprint {
     pub(super) keys: PathBuf,
     /// The first state; when empty, whatever the API server makes of an empty store.
     pub(super) first: Arc<Content>,
-    /// How ports are chosen.
-    pub(super) ports: fn() -> io::Result<[u16; 4]>,
 }
 
 impl Blueprint {
     pub(super) fn new(binaries: Arc<Found>, keys: PathBuf, first: Arc<Content>) -> Self {
-        Self { binaries, keys, first, ports: free_ports::<4> }
+        Self { binaries, keys, first }
     }
 
     fn program(&self, tool: Tool) -> Result<&Path, ClusterError> {
@@ -100,6 +98,8 @@ pub(super) struct Plane {
     group: Group,
     estate: Estate,
     ports: Ports,
+    // For as long as anybody may be started on them.
+    _held: [Port; 4],
     store: Process,
     etcd: Etcd,
     api: Running,
@@ -134,36 +134,23 @@ impl From<Trouble> for ClusterError {
 }
 
 impl Plane {
-    /// Starts one, on ports that nobody else has, as far as the API server; see [`Plane::go`].
+    /// Starts one as far as the API server; see [`Plane::go`].
+    ///
+    /// # Errors
+    /// A component ends, or is not ready in time.
     pub(super) async fn start(blueprint: &Blueprint, ledger: &Ledger) -> Result<Self, ClusterError> {
-        for attempt in 1.. {
-            match Self::attempt(blueprint, ledger).await {
-                Err(Trouble::Death(death)) if death.port_was_stolen() && attempt < ATTEMPTS => {}
-                other => return other.map_err(Into::into),
-            }
-        }
-        Err(ClusterError::new("start a control plane"))
-    }
-
-    async fn attempt(blueprint: &Blueprint, ledger: &Ledger) -> Result<Self, Trouble> {
         let estate = Estate::found(ledger)?;
         let own = |error: io::Error| ClusterError::new(format!("start a control plane: {error}"));
         let group = Group::start(estate.mark()).map_err(own)?;
-        let [etcd, api, controllers, scheduler] = (blueprint.ports)().map_err(own)?;
+        let take = || Port::take().map_err(own);
+        let held = [take()?, take()?, take()?, take()?];
+        let [etcd, api, controllers, scheduler] = held.each_ref().map(Port::number);
         let ports = Ports { etcd, api, controllers, scheduler };
         let arguments = components::etcd(ports, estate.path(), estate.mark());
         let program = blueprint.program(Tool::Etcd)?;
         let store = group.spawn("etcd", program, &arguments, estate.path().join("etcd.log")).map_err(own)?;
         let etcd = Etcd::new(ports.etcd)?;
-        // Whoever took the port may be an etcd too: nothing is written before it has told its name.
-        until(&store, || async {
-            match etcd.name().await {
-                Ok(name) if name == estate.mark() => Ok(()),
-                Ok(name) => Err(format!("another etcd answers, {name}")),
-                Err(error) => Err(error.to_string()),
-            }
-        })
-        .await?;
+        until(&store, || async { etcd.name().await.map(drop).map_err(|error| error.to_string()) }).await?;
         let changes =
             restore::changes(&blueprint.first, &Default::default(), &Default::default(), &BTreeSet::new());
         if !changes.is_empty() {
@@ -180,6 +167,7 @@ impl Plane {
             group,
             estate,
             ports,
+            _held: held,
             store,
             etcd,
             api,
@@ -196,14 +184,20 @@ impl Plane {
     pub(super) async fn go(&mut self) -> Result<(), ClusterError> {
         for attempt in 1.. {
             match self.start_clients().await {
-                Err(Trouble::Death(death)) if death.port_was_stolen() && attempt < ATTEMPTS => {
-                    let failed = |error: io::Error| ClusterError::new(format!("choose ports: {error}"));
-                    [self.ports.controllers, self.ports.scheduler] = free_ports().map_err(failed)?;
+                Err(Trouble::Death(death)) if death.gave_up_waiting() && attempt < ATTEMPTS => {
+                    // The scheduler lives, and there must not be two of it.
+                    self.stop_clients().await;
                 }
                 other => return Ok(other?),
             }
         }
         Ok(())
+    }
+
+    async fn stop_clients(&mut self) {
+        for running in [self.controllers.take(), self.scheduler.take()].into_iter().flatten() {
+            running.process.kill().await;
+        }
     }
 
     async fn start_clients(&mut self) -> Result<(), Trouble> {
@@ -235,16 +229,15 @@ impl Plane {
             pki::SCHEDULER,
             components::scheduler,
         )?;
+        let (controllers, scheduler) =
+            (self.controllers.insert(controllers), self.scheduler.insert(scheduler));
         let api = &self.api.process;
         until_or(&controllers.process, api, || answers(&controllers.client, "/healthz")).await?;
         if !self.blueprint.first.is_empty() {
             until_or(&controllers.process, api, || looked(&controllers.client)).await?;
         }
         // Ready when it has seen every object that it works on.
-        until_or(&scheduler.process, api, || answers(&scheduler.client, "/readyz")).await?;
-        self.controllers = Some(controllers);
-        self.scheduler = Some(scheduler);
-        Ok(())
+        until_or(&scheduler.process, api, || answers(&scheduler.client, "/readyz")).await
     }
 
     /// Brings it back to its first state. Controllers and scheduler are killed first: whatever they remember goes
@@ -255,9 +248,7 @@ impl Plane {
     /// It is dead, or could not be proven clean; then it is to be thrown away.
     pub(super) async fn reset(&mut self) -> Result<(), ClusterError> {
         self.alive()?;
-        for running in [self.controllers.take(), self.scheduler.take()].into_iter().flatten() {
-            running.process.kill().await;
-        }
+        self.stop_clients().await;
         let mut left = Vec::new();
         for _ in 0..ROUNDS {
             let changed = self.etcd.since(self.clean).await?;
@@ -453,8 +444,9 @@ where
     };
     tokio::select! {
         biased;
-        death = process.died() => Err(Trouble::Death(death)),
+        // First, since it is the cause where both have died.
         death = needed.died() => Err(Trouble::Death(death)),
+        death = process.died() => Err(Trouble::Death(death)),
         done = timeout(PATIENCE, asking) => done.map_err(|_| {
             let (seconds, seen) = (PATIENCE.as_secs(), seen.lock().unwrap_or_else(PoisonError::into_inner));
             let words = format!("start {}: it is not ready after {seconds} s: {seen}", process.name());

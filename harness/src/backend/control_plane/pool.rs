@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use assets::{Found, Minor, Places, Unusable, Wanted};
+use assets::{ASSETS_VARIABLE, Found, Minor, Places, Unusable, Wanted};
 use tokio::sync::OnceCell;
 
 use super::plane::{Blueprint, Plane};
@@ -45,14 +45,20 @@ impl Pool {
         let look = || {
             let wanted = Wanted::control_plane(minor);
             let find = |places: &Places| assets::find(places, &wanted, &mut |_| {});
-            let looked = find(&self.places).or_else(|error| match error {
+            let missing = |error: assets::Error| Missing { what: error.to_string(), hint: error.hint() };
+            let found = match find(&self.places) {
                 // A scenario asks for its version; what is named is for whoever has no such wish.
-                assets::Error::Named { why: Unusable::OtherVersion { .. }, .. } if minor.is_some() => {
-                    find(&Places { assets: None, ..self.places.clone() })
+                Err(assets::Error::Named { why: Unusable::OtherVersion { has, wanted }, .. })
+                    if minor.is_some() =>
+                {
+                    find(&Places { assets: None, ..self.places.clone() }).map_err(|error| {
+                        let named = format!("({ASSETS_VARIABLE} has {has}, and {wanted} is wanted)");
+                        Missing { what: format!("{error} {named}"), hint: error.hint() }
+                    })
                 }
-                other => Err(other),
-            });
-            looked.map(Arc::new).map_err(|error| Missing { what: error.to_string(), hint: error.hint() })
+                other => other.map_err(missing),
+            };
+            found.map(Arc::new)
         };
         found.entry(minor).or_insert_with(look).clone()
     }

@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use assets::Found;
 use nix::fcntl::{Flock, FlockArg};
@@ -26,26 +26,29 @@ const KEYS: &str = "keys";
 /// How long a new control plane must have been quiet before what it has become is kept.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// The blueprint of control planes made of these executables; what it needs is prepared if it was not before.
+/// How far a clock may have been ahead on the day of the preparation. Objects that are younger than nothing have ages
+/// that nobody can read.
+const SKEW: Duration = Duration::from_secs(60);
+
+/// The blueprint of control planes made of these executables; what it needs is prepared if it was not before, or not
+/// so that it can be used now.
 pub(super) async fn blueprint(
     cache: &Path,
     binaries: Arc<Found>,
     ledger: &Ledger,
 ) -> Result<Blueprint, ClusterError> {
     let folder = folder(cache, &binaries);
-    let failed = |error: io::Error| ClusterError::new(format!("prepare {}: {error}", folder.display()));
-    if let Some(first) = load(&folder).map_err(failed)? {
-        return Ok(Blueprint::new(binaries, folder.join(KEYS), Arc::new(first)));
+    let made = |first: Content| Blueprint::new(binaries.clone(), folder.join(KEYS), Arc::new(first));
+    if let Ok(first) = load(&folder) {
+        return Ok(made(first));
     }
-    let lock = lock(&folder).await.map_err(failed)?;
+    let failed = |error: io::Error| ClusterError::new(format!("prepare {}: {error}", folder.display()));
+    let _lock = lock(&folder).await.map_err(failed)?;
     // Whoever held the lock may have prepared it meanwhile.
-    if load(&folder).map_err(failed)?.is_none() {
+    if load(&folder).is_err() {
         prepare(&folder, binaries.clone(), ledger).await?;
     }
-    drop(lock);
-    let first = load(&folder).map_err(failed)?;
-    let first = first.ok_or_else(|| ClusterError::new(format!("prepare {}", folder.display())))?;
-    Ok(Blueprint::new(binaries, folder.join(KEYS), Arc::new(first)))
+    load(&folder).map(made)
 }
 
 /// A folder for each set of executables and each content: what one API server has stored is not given to another.
@@ -63,12 +66,21 @@ fn folder(cache: &Path, binaries: &Found) -> PathBuf {
     cache.join("control-plane").join(format!("{}-{:016x}", binaries.kubernetes, hasher.finish()))
 }
 
-fn load(folder: &Path) -> io::Result<Option<Content>> {
-    match std::fs::read(folder.join(FIRST)) {
-        Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+/// What was prepared.
+///
+/// # Errors
+/// It is not there, is damaged, or is not good on this day.
+fn load(folder: &Path) -> Result<Content, ClusterError> {
+    let path = folder.join(FIRST);
+    let failed = |error: io::Error| ClusterError::new(format!("read {}: {error}", path.display()));
+    let text = std::fs::read(&path).map_err(failed)?;
+    let prepared = path.metadata().and_then(|metadata| metadata.modified()).map_err(failed)?;
+    if prepared > SystemTime::now() + SKEW {
+        return Err(ClusterError::new(format!("use {}: its objects are of the future", path.display())));
     }
+    let first = serde_json::from_slice(&text).map_err(|error| failed(error.into()))?;
+    pki::check(&folder.join(KEYS))?;
+    Ok(first)
 }
 
 /// A path beside the folder, named like it.
@@ -93,10 +105,7 @@ async fn lock(folder: &Path) -> io::Result<Flock<File>> {
 async fn prepare(folder: &Path, binaries: Arc<Found>, ledger: &Ledger) -> Result<(), ClusterError> {
     let draft = beside(folder, "new");
     let failed = |error: io::Error| ClusterError::new(format!("prepare {}: {error}", folder.display()));
-    match std::fs::remove_dir_all(&draft) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-        _ => {}
-    }
+    clear(&draft).map_err(failed)?;
     // Private keys are in it.
     let keys = draft.join(KEYS);
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&keys).map_err(failed)?;
@@ -111,5 +120,14 @@ async fn prepare(folder: &Path, binaries: Arc<Found>, ledger: &Ledger) -> Result
     drop(plane);
     let text = serde_json::to_vec(&first).map_err(ClusterError::new)?;
     std::fs::write(draft.join(FIRST), text).map_err(failed)?;
+    // One that cannot be used is in the way.
+    clear(folder).map_err(failed)?;
     std::fs::rename(&draft, folder).map_err(failed)
+}
+
+fn clear(folder: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }

@@ -6,13 +6,15 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::process::CommandExt as _;
+use std::net::Ipv4Addr;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 
 use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
+use tokio::net::TcpSocket;
 use tokio::sync::watch;
 
 use crate::backend::ClusterError;
@@ -57,6 +59,7 @@ impl Group {
         log: PathBuf,
     ) -> io::Result<Process> {
         let file = File::options().create(true).append(true).open(&log)?;
+        let from = file.metadata()?.len();
         let mut child = tokio::process::Command::new(program)
             .args(arguments)
             .env_clear()
@@ -76,7 +79,7 @@ impl Group {
                 sender.send_replace(Some(status));
             }
         });
-        Ok(Process { name, log, pid, ended })
+        Ok(Process { name, log, from, pid, ended })
     }
 }
 
@@ -93,6 +96,8 @@ impl Drop for Group {
 pub(super) struct Process {
     name: &'static str,
     log: PathBuf,
+    /// Where in the log its own lines begin: one of the same name may have written before.
+    from: u64,
     pid: Option<Pid>,
     ended: watch::Receiver<Option<ExitStatus>>,
 }
@@ -114,7 +119,19 @@ impl Process {
 
     /// Why it is not alive; `None` while it is.
     pub(super) fn death(&self) -> Option<Death> {
-        self.ended.borrow().map(|status| self.cause(status))
+        let known = *self.ended.borrow();
+        known.or_else(|| self.unreaped()).map(|status| self.cause(status))
+    }
+
+    /// How it ended, if it has and nobody was told yet: whoever asks because a connection was refused must not hear
+    /// that all is well.
+    fn unreaped(&self) -> Option<ExitStatus> {
+        let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        match waitid(Id::Pid(self.pid?), look) {
+            Ok(WaitStatus::Exited(_, code)) => Some(ExitStatus::from_raw(code << 8)),
+            Ok(WaitStatus::Signaled(_, signal, _)) => Some(ExitStatus::from_raw(signal as i32)),
+            _ => None,
+        }
     }
 
     /// Waits for its end.
@@ -124,7 +141,7 @@ impl Process {
     }
 
     fn cause(&self, status: ExitStatus) -> Death {
-        let last = tail(&self.log).unwrap_or_default();
+        let last = tail(&self.log, self.from).unwrap_or_default();
         Death { name: self.name, status, last }
     }
 }
@@ -138,14 +155,14 @@ pub(super) struct Death {
 }
 
 impl Death {
-    /// Whether somebody else took the port between our choosing it and its being bound.
-    pub(super) fn port_was_stolen(&self) -> bool {
-        self.last.contains("address already in use")
+    /// Whether it gave up on an API server that was too slow for it: kube-controller-manager waits for ten seconds.
+    pub(super) fn gave_up_waiting(&self) -> bool {
+        self.last.contains("failed to wait for apiserver being healthy")
     }
 
-    /// What happened, with the process's own last words.
+    /// What happened, with the process's own last words, as a fragment that fits after "failed to".
     pub(super) fn words(&self) -> String {
-        let cause = if self.port_was_stolen() {
+        let cause = if self.last.contains("address already in use") {
             "its port is in use: "
         } else if self.last.contains("no space left on device") {
             "the disk is full: "
@@ -154,7 +171,11 @@ impl Death {
         };
         let lines: Vec<&str> = self.last.lines().filter(|line| !line.trim().is_empty()).collect();
         let lines = lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n  ");
-        format!("{} ended ({}): {cause}its last lines:\n  {lines}", self.name, self.status)
+        let told = match lines.is_empty() {
+            true => "it said nothing".to_owned(),
+            false => format!("its last lines:\n  {lines}"),
+        };
+        format!("keep {} running: it ended ({}): {cause}{told}", self.name, self.status)
     }
 }
 
@@ -164,30 +185,43 @@ impl From<Death> for ClusterError {
     }
 }
 
-fn tail(path: &Path) -> io::Result<String> {
+/// The end of a file, but nothing before `from`.
+fn tail(path: &Path, from: u64) -> io::Result<String> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
+    file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES).max(from)))?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Ports of 127.0.0.1 that are free now. All are held until all are known, so that they differ.
-pub(super) fn free_ports<const N: usize>() -> io::Result<[u16; N]> {
-    let mut held = Vec::with_capacity(N);
-    let mut ports = [0; N];
-    for port in &mut ports {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        *port = listener.local_addr()?.port();
-        held.push(listener);
+/// A port of 127.0.0.1 that is ours for as long as this lives. The socket that holds it is bound and does not listen;
+/// only who is told to share ports (`SO_REUSEPORT`) can listen beside it, and the system gives it to nobody else, also
+/// not to the near end of somebody's connection.
+pub(super) struct Port {
+    number: u16,
+    _held: TcpSocket,
+}
+
+impl Port {
+    /// Takes one that is free.
+    pub(super) fn take() -> io::Result<Self> {
+        let held = TcpSocket::new_v4()?;
+        held.set_reuseport(true)?;
+        held.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+        Ok(Self { number: held.local_addr()?.port(), _held: held })
     }
-    Ok(ports)
+
+    pub(super) fn number(&self) -> u16 {
+        self.number
+    }
 }
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::net::{SocketAddr, TcpListener};
+
     use super::*;
     use crate::run::children;
 
@@ -199,10 +233,32 @@ mod tests {
             ["-c", "echo one; echo listen tcp: address already in use >&2; exit 3"].map(str::to_owned);
         let process = group.spawn("shell", Path::new("sh"), &words, folder.path().join("log")).unwrap();
         let death = process.died().await;
-        assert!(death.port_was_stolen());
         let words = death.words();
-        assert!(words.starts_with("shell ended (exit status: 3): its port is in use"), "{words}");
+        assert!(
+            words.starts_with("keep shell running: it ended (exit status: 3): its port is in use"),
+            "{words}"
+        );
         assert!(words.contains("\n  one\n  listen tcp"), "{words}");
+        // The next one of this name is not taken for it.
+        let words = ["-c", "exit 4"].map(str::to_owned);
+        let next = group.spawn("shell", Path::new("sh"), &words, folder.path().join("log")).unwrap();
+        let words = next.died().await.words();
+        assert_eq!(words, "keep shell running: it ended (exit status: 4): it said nothing");
+    }
+
+    /// On a runtime of one thread, which hears of the end only when this test waits for something.
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_process_that_has_ended_is_known_to_be_dead_before_anybody_was_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let group = Group::start("processes-test-unreaped").unwrap();
+        for (words, status) in [("exit 3", "exit status: 3"), ("kill -9 $$", "signal: 9 (SIGKILL)")] {
+            let words = ["-c", words].map(str::to_owned);
+            let process = group.spawn("shell", Path::new("sh"), &words, folder.path().join("log")).unwrap();
+            let ended = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+            waitid(Id::Pid(process.pid.unwrap()), ended).unwrap();
+            let words = process.death().unwrap().words();
+            assert!(words.contains(&format!("it ended ({status})")), "{words}");
+        }
     }
 
     #[tokio::test]
@@ -227,5 +283,39 @@ mod tests {
         let process = group.spawn("sleep", Path::new("sleep"), &sleep, folder.path().join("log")).unwrap();
         drop(group.leader.stdin.take());
         process.died().await;
+    }
+
+    #[tokio::test]
+    async fn a_port_cannot_be_stolen_between_its_choice_and_its_use() {
+        let port = Port::take().unwrap();
+        let at = SocketAddr::from((Ipv4Addr::LOCALHOST, port.number()));
+        let thief = TcpListener::bind(at).unwrap_err();
+        assert_eq!(thief.kind(), io::ErrorKind::AddrInUse);
+        // Nor by the near end of a connection.
+        let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let client = TcpSocket::new_v4().unwrap();
+        client.set_reuseaddr(true).unwrap();
+        let bound = client.bind(at);
+        let refused = match bound {
+            Err(error) => error,
+            Ok(()) => client.connect(server.local_addr().unwrap()).await.unwrap_err(),
+        };
+        assert!(
+            matches!(refused.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable),
+            "{refused}"
+        );
+        // Whoever shares it, as the components are told to, has it to itself.
+        let component = TcpSocket::new_v4().unwrap();
+        component.set_reuseport(true).unwrap();
+        component.bind(at).unwrap();
+        let listener = component.listen(16).unwrap();
+        for _ in 0..8 {
+            let (to, from) = tokio::join!(tokio::net::TcpStream::connect(at), listener.accept());
+            assert_eq!(to.unwrap().local_addr().unwrap(), from.unwrap().1);
+        }
+        // And while it is gone it is still ours.
+        drop(listener);
+        assert!(tokio::net::TcpStream::connect(at).await.is_err());
+        assert!(TcpListener::bind(at).is_err());
     }
 }

@@ -45,7 +45,7 @@ impl ControlPlane {
 }
 
 /// The minor version that a scenario asks for.
-fn minor(shape: &ClusterShape) -> Result<Minor, ClusterError> {
+pub(super) fn minor(shape: &ClusterShape) -> Result<Minor, ClusterError> {
     let usual = format!("1.{KUBERNETES}");
     shape.kubernetes.as_deref().unwrap_or(&usual).parse().map_err(ClusterError::new)
 }
@@ -60,9 +60,15 @@ impl Backend for ControlPlane {
         [Objects, Nodes, Images, Tap, Endpoint, Credentials, Tools].into()
     }
 
-    fn missing(&self) -> Option<Missing> {
-        let usual = minor(&ClusterShape::default()).ok()?;
-        self.pool.found(Some(usual)).err()
+    fn missing(&self, shapes: &[&ClusterShape]) -> Option<Missing> {
+        let mut first = None;
+        for minor in shapes.iter().filter_map(|shape| minor(shape).ok()) {
+            match self.pool.found(Some(minor)) {
+                Ok(_) => return None,
+                Err(missing) => first = first.or(Some(missing)),
+            }
+        }
+        first
     }
 
     fn lacks(&self, shape: &ClusterShape) -> Option<String> {
