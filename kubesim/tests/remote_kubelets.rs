@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Event, Node, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Node, Pod, Secret};
 use kube::api::{Api, DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams};
 use kubesim::kubelet::remote::Remote;
 use kubesim::kubelet::{Behaviour, NodeShape};
@@ -403,4 +403,127 @@ async fn logs_are_only_for_the_api_server() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("listening\n"), "{answer}");
+}
+
+/// A pod of one container, and how it is configured.
+fn configured(name: &str, spec: Value, volumes: Value) -> Pod {
+    let mut container = json!({"name": "main", "image": "web:1"});
+    for (field, value) in spec.as_object().into_iter().flatten() {
+        container[field] = value.clone();
+    }
+    let spec = json!({"containers": [container], "volumes": volumes});
+    serde_json::from_value(json!({"metadata": {"name": name}, "spec": spec})).unwrap()
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_pods_are_configured_by_is_read_and_missed(#[values(Kind::Embedded, Kind::Real)] kind: Kind) {
+    let Some(stage) = Stage::new(kind).await else { return };
+    stage.ready_node(0).await;
+    stage.run("first", "web:1").await;
+    let post = PostParams::default();
+    let maps: Api<ConfigMap> = Api::namespaced(stage.client.clone(), "default");
+    let secrets: Api<Secret> = Api::namespaced(stage.client.clone(), "default");
+    let map = |name: &str| -> ConfigMap {
+        serde_json::from_value(json!({"metadata": {"name": name}, "data": {"region": "us-west-2"}})).unwrap()
+    };
+
+    // Missing, and in the kubelet's words.
+    let from = json!({"envFrom": [{"configMapRef": {"name": "settings"}}]});
+    let key = json!({"env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "zone"}}}]});
+    let volume = json!([{"name": "v", "secret": {"secretName": "keys"}}]);
+    for pod in [
+        configured("unset", from.clone(), json!([])),
+        configured("unkeyed", key, json!([])),
+        configured("unmounted", json!({}), volume),
+    ] {
+        stage.pods().create(&post, &pod).await.unwrap();
+    }
+    let waiting = |pod: &Value| pod["status"]["containerStatuses"][0]["state"]["waiting"].clone();
+    let refused = |pod: &Value| waiting(pod)["reason"] == "CreateContainerConfigError";
+    let unset = stage.pod_is("unset", refused).await;
+    assert_eq!(waiting(&unset)["message"], "configmap \"settings\" not found");
+    let unmounted = stage.pod_is("unmounted", |pod| waiting(pod)["reason"] == "ContainerCreating").await;
+    assert_eq!(unmounted["status"]["phase"], "Pending");
+    stage
+        .until(|| async {
+            let events = stage.events("unmounted").await;
+            if events.contains(&"FailedMount".to_owned()) { Ok(()) } else { Err(format!("{events:?}")) }
+        })
+        .await;
+
+    // There later.
+    maps.create(&post, &map("settings")).await.unwrap();
+    stage.pod_is("unset", is_ready).await;
+    let unkeyed = "couldn't find key zone in ConfigMap default/settings";
+    stage.pod_is("unkeyed", |pod| refused(pod) && waiting(pod)["message"] == unkeyed).await;
+    let keys: Secret = serde_json::from_value(json!({"metadata": {"name": "keys"}})).unwrap();
+    secrets.create(&post, &keys).await.unwrap();
+    stage.pod_is("unmounted", is_ready).await;
+
+    // There first, however late it is seen: nothing is ever said to be missing.
+    for number in 0..12 {
+        let name = format!("late-{number}");
+        maps.create(&post, &map(&name)).await.unwrap();
+        let from = json!({"envFrom": [{"configMapRef": {"name": name}}]});
+        let volume = json!([{"name": "v", "configMap": {"name": name}}]);
+        stage.pods().create(&post, &configured(&name, from, volume)).await.unwrap();
+    }
+    for number in 0..12 {
+        let name = format!("late-{number}");
+        stage.pod_is(&name, is_ready).await;
+        stage.remote.settled().await;
+        let mut reasons = stage.events(&name).await;
+        reasons.retain(|reason| reason != "Pulling");
+        reasons.sort();
+        assert_eq!(reasons, ["Created", "Pulled", "Started"], "{name}");
+    }
+    assert_eq!(stage.remote.problems(), Vec::<String>::new());
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_is_followed_over_the_kubelets_port_until_its_container_ends(
+    #[values(Kind::Embedded, Kind::Real)] kind: Kind,
+) {
+    use futures::AsyncReadExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let Some(stage) = Stage::new(kind).await else { return };
+    stage.ready_node(0).await;
+    stage.remote.images().set_log("web", "listening\n");
+    stage.run("web", "web:1").await;
+    stage.pod_is("web", is_ready).await;
+    // What is read comes piece by piece, from the port itself or through the API server.
+    let (sender, mut pieces) = tokio::sync::mpsc::unbounded_channel();
+    if kind == Kind::Real {
+        let follow = LogParams { follow: true, ..LogParams::default() };
+        let mut stream = Box::pin(stage.pods().log_stream("web", &follow).await.unwrap());
+        tokio::spawn(async move {
+            let mut piece = [0; 256];
+            while let Ok(length @ 1..) = stream.read(&mut piece).await {
+                sender.send(piece[..length].to_vec()).unwrap();
+            }
+        });
+    } else {
+        let address = std::net::SocketAddr::from(([127, 0, 0, 1], stage.remote.port()));
+        let mut stream = dial(address, &stage.remote.ca_pem(), Some(stage.remote.client()), "http/1.1").await;
+        let get = b"GET /containerLogs/default/web/main?follow=true HTTP/1.1\r\nhost: node\r\nconnection: close\r\n\r\n";
+        stream.write_all(get).await.unwrap();
+        tokio::spawn(async move {
+            let mut piece = [0; 256];
+            while let Ok(length @ 1..) = stream.read(&mut piece).await {
+                sender.send(piece[..length].to_vec()).unwrap();
+            }
+        });
+    }
+    let mut read = String::new();
+    while !read.contains("listening\n") {
+        let piece = tokio::time::timeout(SOON, pieces.recv()).await.unwrap();
+        read.push_str(&String::from_utf8(piece.expect("it goes on")).unwrap());
+    }
+    // It is still open: nobody has closed it, and the container runs.
+    assert!(!pieces.is_closed() && stage.pods().get("web").await.is_ok());
+    stage.pods().delete("web", &DeleteParams::default()).await.unwrap();
+    let ended = async { while pieces.recv().await.is_some() {} };
+    tokio::time::timeout(SOON, ended).await.expect("it ends with its container");
 }

@@ -10,16 +10,16 @@ use crate::store::{GroupResource, Meta, Object, Store};
 use crate::transport::Body;
 
 /// A log that is followed.
-pub(super) struct Follower {
-    pub(super) store: Store,
-    pub(super) logs: Arc<dyn Logs>,
-    pub(super) pod: Object,
-    pub(super) request: LogRequest,
+pub(crate) struct Follower {
+    pub(crate) store: Store,
+    pub(crate) logs: Arc<dyn Logs>,
+    pub(crate) pod: Object,
+    pub(crate) request: LogRequest,
 }
 
 impl Follower {
     /// What there is of the log, and then what is written.
-    pub(super) fn stream(self, first: String) -> Body {
+    pub(crate) fn stream(self, first: String) -> Body {
         let newest = self.store.newest();
         let restarts = restarts(&self.pod, &self.request);
         // What comes later is found past what was there, whatever part of that was asked for.

@@ -30,6 +30,7 @@ use crate::store::Store;
 use crate::tap::{self, Asked, Tap};
 use crate::transport::{ApiConfig, Authenticator, Body, Broken, User};
 pub(crate) use answer::{Reply, failure};
+pub(crate) use follow::Follower;
 pub(crate) use info::{Query, RequestInfo};
 use negotiate::Format;
 pub(crate) use negotiate::accepted;

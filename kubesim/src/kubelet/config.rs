@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::containers;
+use crate::controllers::Key;
 use crate::store::{GroupResource, Meta, Object, Store};
 
 /// A reference to a ConfigMap or Secret.
@@ -30,6 +31,52 @@ fn source<'a>(of: &'a Value, kind: (&'static str, &'static str), name: &str) -> 
     Some(Source { kind: kind.0, resource: kind.1, name, optional: of["optional"] == true })
 }
 
+/// A ConfigMap or Secret by its place.
+pub(super) type Reference = (GroupResource, Key);
+
+/// Those that a pod cannot do without and that are not here.
+pub(super) fn absent(store: &Store, pod: &Value) -> Vec<Reference> {
+    let namespace = pod.namespace();
+    let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten().flat_map(mounted);
+    let lists = ["initContainers", "containers"];
+    let all = lists.iter().flat_map(|list| containers(pod, list)).flat_map(set);
+    let wanted = volumes.chain(all).filter(|source| !source.optional);
+    wanted
+        .filter(|source| source.find(store, namespace).is_none())
+        .map(|it| (GroupResource::new("", it.resource), (namespace.to_owned(), it.name.to_owned())))
+        .collect()
+}
+
+/// What a volume is made of.
+fn mounted(volume: &Value) -> Vec<Source<'_>> {
+    let projected = volume["projected"]["sources"].as_array().into_iter().flatten();
+    let mut sources = vec![
+        source(&volume["configMap"], KINDS[0], "name"),
+        source(&volume["secret"], KINDS[1], "secretName"),
+    ];
+    for part in projected {
+        sources.push(source(&part["configMap"], KINDS[0], "name"));
+        sources.push(source(&part["secret"], KINDS[1], "name"));
+    }
+    // The cluster's own bundle comes a moment after its namespace.
+    sources.into_iter().flatten().filter(|source| source.name != "kube-root-ca.crt").collect()
+}
+
+/// What a container's environment is made of.
+fn set(container: &Value) -> Vec<Source<'_>> {
+    let mut sources = Vec::new();
+    for from in container["envFrom"].as_array().into_iter().flatten() {
+        sources.push(source(&from["configMapRef"], KINDS[0], "name"));
+        sources.push(source(&from["secretRef"], KINDS[1], "name"));
+    }
+    for variable in container["env"].as_array().into_iter().flatten() {
+        let from = &variable["valueFrom"];
+        sources.push(source(&from["configMapKeyRef"], KINDS[0], "name"));
+        sources.push(source(&from["secretKeyRef"], KINDS[1], "name"));
+    }
+    sources.into_iter().flatten().collect()
+}
+
 /// What keeps a pod's volumes from being mounted: `MountVolume.SetUp failed for volume "v" : configmap "c" not found`.
 pub(super) fn unmountable(store: &Store, pod: &Value) -> Option<String> {
     let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
@@ -42,17 +89,7 @@ pub(super) fn unmountable(store: &Store, pod: &Value) -> Option<String> {
 }
 
 fn unmountable_source(store: &Store, pod: &Value, volume: &Value) -> Option<String> {
-    let projected = volume["projected"]["sources"].as_array().into_iter().flatten();
-    let mut sources = vec![
-        source(&volume["configMap"], KINDS[0], "name"),
-        source(&volume["secret"], KINDS[1], "secretName"),
-    ];
-    for part in projected {
-        sources.push(source(&part["configMap"], KINDS[0], "name"));
-        sources.push(source(&part["secret"], KINDS[1], "name"));
-    }
-    // The cluster's own bundle comes a moment after its namespace.
-    let mut sources = sources.into_iter().flatten().filter(|source| source.name != "kube-root-ca.crt");
+    let mut sources = mounted(volume).into_iter();
     sources
         .find(|source| !source.optional && source.find(store, pod.namespace()).is_none())
         .map(|source| source.missing())

@@ -144,8 +144,9 @@ impl Container {
             let behaviour = world.images.get(&self.image);
             match self.state.clone() {
                 State::New => self.pull(world, &behaviour, 0),
-                State::Unconfigured { .. } => {
-                    if (world.unset)(&self.name).is_some() {
+                State::Unconfigured { error } => {
+                    // What is missing now may be something else.
+                    if (world.unset)(&self.name).is_some_and(|now| now == error) {
                         return None;
                     }
                     self.pull(world, &behaviour, 0);

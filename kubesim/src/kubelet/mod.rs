@@ -46,8 +46,16 @@ pub(crate) struct Kubelets {
     pulled: std::collections::BTreeSet<(String, String)>,
     /// Pods that wait for a ConfigMap or a Secret.
     unconfigured: std::collections::BTreeSet<Key>,
-    /// Whether ConfigMaps and Secrets can be looked up.
-    sees_config: bool,
+    /// What each pod waits for, where what is not here may be there and only be late; `None` in a cluster of our own.
+    inquiries: Option<BTreeMap<Key, Inquiry>>,
+}
+
+/// What was asked of the API server on behalf of a pod before anything is said to be missing.
+#[derive(Default)]
+struct Inquiry {
+    uid: String,
+    awaited: std::collections::BTreeSet<config::Reference>,
+    answered: std::collections::BTreeSet<config::Reference>,
 }
 
 fn pods() -> GroupResource {
@@ -69,13 +77,28 @@ impl Kubelets {
             addresses: 0,
             pulled: std::collections::BTreeSet::new(),
             unconfigured: std::collections::BTreeSet::new(),
-            sees_config: true,
+            inquiries: None,
         }
     }
 
-    /// Kubelets that see nodes and pods alone, and take it that what a pod is configured by is there.
-    pub(crate) fn without_config(self) -> Self {
-        Self { sees_config: false, ..self }
+    /// Kubelets whose store is a mirror: a pod can be seen before what it is configured by, though that was there first.
+    pub(crate) fn of_a_mirror(self) -> Self {
+        Self { inquiries: Some(BTreeMap::new()), ..self }
+    }
+
+    /// Whether a pod must wait until it is known whether what it is configured by is really missing.
+    fn inquires(&mut self, store: &Store, key: &Key, pod: &Object) -> bool {
+        let Some(inquiries) = &mut self.inquiries else { return false };
+        let inquiry = inquiries.entry(key.clone()).or_default();
+        if inquiry.uid != pod.uid() {
+            *inquiry = Inquiry { uid: pod.uid().to_owned(), ..Inquiry::default() };
+        }
+        inquiry.awaited = config::absent(store, pod).into_iter().collect();
+        inquiry.awaited.retain(|reference| !inquiry.answered.contains(reference));
+        for (resource, key) in &inquiry.awaited {
+            store.ask(resource, key);
+        }
+        !inquiry.awaited.is_empty()
     }
 
     fn reconcile_node(&mut self, context: &mut Context<'_>, name: &str) {
@@ -113,6 +136,9 @@ impl Kubelets {
         let pod = store.get(&pods(), &key.0, &key.1);
         if pod.is_none() {
             self.unconfigured.remove(key);
+            if let Some(inquiries) = &mut self.inquiries {
+                inquiries.remove(key);
+            }
         }
         let stale = |run: &Run| pod.as_ref().is_none_or(|pod| pod.uid() != run.uid());
         if self.runs.get(key).is_some_and(stale) {
@@ -141,6 +167,10 @@ impl Kubelets {
             context.recorder.note(&pod, &note);
             return;
         }
+        let begun = self.runs.get(key).is_some_and(Run::has_begun);
+        if !begun && self.inquires(store, key, &pod) {
+            return;
+        }
         let run = match self.runs.get_mut(key) {
             Some(run) => run,
             None => {
@@ -155,16 +185,12 @@ impl Kubelets {
             }
         };
         let mut said = Vec::new();
-        let config = self.sees_config.then_some(store);
-        let unmounted = match config.filter(|_| !run.has_begun()) {
-            Some(store) => config::unmountable(store, &pod),
-            None => None,
-        };
+        let unmounted = if begun { None } else { config::unmountable(store, &pod) };
         let next = match &unmounted {
             Some(_) => None,
             None => {
                 let now = context.clock.moment();
-                run.advance(&pod, config, &self.images, &mut self.pulled, now, &mut said)
+                run.advance(&pod, store, &self.images, &mut self.pulled, now, &mut said)
             }
         };
         if unmounted.is_some() || run.is_unconfigured() {
@@ -279,6 +305,13 @@ impl Controller for Kubelets {
             self.told.remove(&name);
             keys.extend(store.pods_on(&name).iter().map(|pod| key_of(pod)));
             keys.push((String::new(), name));
+        }
+        let answered = store.take_answered();
+        for (key, inquiry) in self.inquiries.iter_mut().flatten() {
+            for reference in answered.iter().filter(|it| inquiry.awaited.remove(it)) {
+                inquiry.answered.insert(reference.clone());
+                keys.push(key.clone());
+            }
         }
         let changed = self.images.take_changed();
         if !changed.is_empty() {

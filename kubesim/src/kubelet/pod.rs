@@ -76,7 +76,7 @@ impl Run {
     pub(super) fn advance(
         &mut self,
         pod: &Value,
-        config_of: Option<&Store>,
+        store: &Store,
         images: &Images,
         pulled: &mut BTreeSet<(String, String)>,
         now: Moment,
@@ -91,7 +91,7 @@ impl Run {
             restart: self.restart,
             now,
             said,
-            unset: &|container| config_of.and_then(|store| config::unset(store, pod, container)),
+            unset: &|container| config::unset(store, pod, container),
         };
         let mut next: Option<Moment> = None;
         for container in &mut self.containers {

@@ -22,6 +22,8 @@ pub(crate) enum Work {
     Change { base: Object, patch: Value },
     /// The object with this uid (empty when the server never had it) is to go at once.
     Delete { uid: String },
+    /// Whether the object is there is to be found out.
+    Read,
 }
 
 /// What came of telling it.
@@ -48,6 +50,7 @@ enum Owed {
     Write,
     Change(Value),
     Delete(String),
+    Read,
 }
 
 #[derive(Default)]
@@ -57,6 +60,8 @@ pub(super) struct Mirror {
     ready: BTreeSet<(GroupResource, Key)>,
     /// How many are being told something.
     flying: usize,
+    /// What was asked for, and whose answer is in: it is here, or it is nowhere.
+    answered: Vec<(GroupResource, Key)>,
 }
 
 /// Whether objects of a resource have many writers, so that only differences may be written.
@@ -125,7 +130,7 @@ impl Store {
     pub(crate) fn take_work(&self, most: usize) -> Vec<(GroupResource, Key, Work)> {
         let mut state = self.lock();
         let State { mirror: Some(mirror), collections, .. } = &mut *state else { return Vec::new() };
-        let Mirror { debts, ready, flying } = mirror;
+        let Mirror { debts, ready, flying, .. } = mirror;
         let mut work = Vec::new();
         ready.retain(|place| {
             let Some(debt) = debts.get_mut(place) else { return false };
@@ -136,6 +141,7 @@ impl Store {
             let here = collections.get(resource).and_then(|collection| collection.objects().get(key));
             let Some(owed) = debt.owed.take() else { return false };
             let next = match (&owed, here, &debt.base) {
+                (Owed::Read, ..) => Work::Read,
                 (Owed::Delete(uid), ..) => Work::Delete { uid: uid.clone() },
                 (Owed::Write, Some(object), base) => {
                     Work::Write { object: object.clone(), known: base.is_some() }
@@ -152,6 +158,31 @@ impl Store {
             false
         });
         work
+    }
+
+    /// Asks the server for an object that is not here: it may be there, and only be late. See [`Store::take_answered`].
+    pub(crate) fn ask(&self, resource: &GroupResource, key: &Key) {
+        let mut state = self.lock();
+        let Some(debt) = state.debt(resource, key) else { return };
+        if debt.owed.is_none() && debt.in_flight.is_none() {
+            debt.owed = Some(Owed::Read);
+            if let Some(mirror) = &mut state.mirror {
+                mirror.ready.insert((resource.clone(), key.clone()));
+            }
+            state.newest.send_modify(|_| {});
+        }
+    }
+
+    /// Notes that what was asked for has been answered.
+    pub(crate) fn answered(&self, resource: &GroupResource, key: &Key) {
+        if let Some(mirror) = &mut self.lock().mirror {
+            mirror.answered.push((resource.clone(), key.clone()));
+        }
+    }
+
+    /// What has been answered since the last call.
+    pub(crate) fn take_answered(&self) -> Vec<(GroupResource, Key)> {
+        self.lock().mirror.as_mut().map(|mirror| std::mem::take(&mut mirror.answered)).unwrap_or_default()
     }
 
     /// Takes in what came of telling the server something.
@@ -268,6 +299,7 @@ impl State {
                 Owed::Change(patch) => overlay(Arc::make_mut(&mut next), patch),
                 // What is to go is gone here already.
                 Owed::Delete(_) => return,
+                Owed::Read => {}
                 Owed::Write if shared(resource) => {}
                 // Ours alone: what is here is right.
                 Owed::Write => return,

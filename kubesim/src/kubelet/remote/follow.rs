@@ -29,9 +29,9 @@ pub(super) struct Source {
     selector: &'static str,
 }
 
-/// Every node; every pod that has a node; and which custom resources are defined, for programs that need
+/// Every node; every pod that has a node; what pods are configured by; and which custom resources are defined, for programs that need
 /// their definitions.
-pub(super) const SOURCES: [Source; 3] = [
+pub(super) const SOURCES: [Source; 5] = [
     Source {
         group: "",
         plural: "nodes",
@@ -49,6 +49,24 @@ pub(super) const SOURCES: [Source; 3] = [
         partial: false,
         path: "/api/v1/pods",
         selector: "&fieldSelector=spec.nodeName%21%3D",
+    },
+    Source {
+        group: "",
+        plural: "configmaps",
+        api_version: "v1",
+        kind: "ConfigMap",
+        partial: false,
+        path: "/api/v1/configmaps",
+        selector: "",
+    },
+    Source {
+        group: "",
+        plural: "secrets",
+        api_version: "v1",
+        kind: "Secret",
+        partial: false,
+        path: "/api/v1/secrets",
+        selector: "",
     },
     Source {
         group: "apiextensions.k8s.io",

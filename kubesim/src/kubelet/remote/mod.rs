@@ -1,7 +1,7 @@
 //! The same kubelets as clients of another API server.
 //!
-//! They work on a mirror of its nodes and of the pods that are bound to them ([`crate::store`]): what
-//! changes there is put into the mirror ([`follow`]), and what they write is pushed there ([`push`]). Logs
+//! They work on a mirror of its nodes, of the pods that are bound to them and of what pods are configured by
+//! ([`crate::store`]): what changes there is put into the mirror ([`follow`]), and what they write is pushed there ([`push`]). Logs
 //! are served as a kubelet serves them ([`serve`]), for the API server to ask for.
 //!
 //! Every node of the cluster is taken to be theirs, also one that somebody else registers, as in the
@@ -101,12 +101,12 @@ impl Remote {
         let images = Images::new(wake.clone(), store.clone());
         images.set_log("coredns", super::COREDNS_LOG);
         let logs = ContainerLogs::new(store.clone());
-        let front = Arc::new(serve::KubeletApi::new(logs.clone(), &keys.client_der()?));
+        let front = Arc::new(serve::KubeletApi::new(store.clone(), logs.clone(), &keys.client_der()?));
         let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let listener = Listener::start(front, free, |_| keys.credentials()).await?;
         let nodes = Nodes::new(store.clone(), region.to_owned(), wake.clone());
         nodes.reached_at(listener.addr().port());
-        let kubelets = Kubelets::new(nodes.clone(), images.clone(), logs).without_config();
+        let kubelets = Kubelets::new(nodes.clone(), images.clone(), logs).of_a_mirror();
         let control = ControlLoop::of_kubelets(store.clone(), kubelets);
         let (pings, asked) = mpsc::unbounded_channel();
         Ok(Self {
@@ -157,7 +157,7 @@ impl Remote {
         for (source, version) in followed {
             tasks.spawn(follow::follow(client.clone(), source, self.store.clone(), version));
         }
-        tasks.spawn(push::push(client, self.store.clone(), self.problems.clone()));
+        tasks.spawn(push::push(client, self.store.clone(), self.problems.clone(), wake.clone()));
         tasks.spawn(control.run(wake, asked));
         Ok(())
     }

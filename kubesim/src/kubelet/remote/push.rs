@@ -1,11 +1,13 @@
-//! From the mirror to the API server: status by strategic merge patch, as a kubelet writes it; new objects,
+//! From the mirror to the API server, and what the mirror lacks from there: status by strategic merge patch, as a kubelet writes it; new objects,
 //! leases and events whole; and the delete without grace that ends a pod.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, Request};
 use kube::Client;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::super::locked;
@@ -21,18 +23,27 @@ const STRATEGIC: &str = "application/strategic-merge-patch+json";
 const MERGE: &str = "application/merge-patch+json";
 const JSON: &str = "application/json";
 
-/// Pushes for ever.
-pub(super) async fn push(client: Client, store: Store, problems: Problems) {
+/// Pushes for ever; `wake` is told when something that was asked for has been answered.
+pub(super) async fn push(client: Client, store: Store, problems: Problems, wake: Arc<Notify>) {
     let mut newest = store.newest();
     let mut writes: JoinSet<()> = JoinSet::new();
     loop {
         newest.borrow_and_update();
         for (resource, key, work) in store.take_work(AT_ONCE.saturating_sub(writes.len())) {
             let (client, store, problems) = (client.clone(), store.clone(), problems.clone());
+            let wake = wake.clone();
             writes.spawn(async move {
                 let at = Place { resource, namespace: key.0.clone(), name: key.1.clone() };
+                let asked = work == Work::Read;
                 let outcome = tell(&client, &at, work, &problems).await;
+                if asked {
+                    // Before it is told, after which nobody waits any more.
+                    store.answered(&at.resource, &key);
+                }
                 store.told(&at.resource, &key, outcome);
+                if asked {
+                    wake.notify_one();
+                }
             });
         }
         tokio::select! {
@@ -108,6 +119,7 @@ async fn tell(client: &Client, at: &Place, work: Work, problems: &Problems) -> O
         Work::Write { object, known } => write(client, at, &object, known).await,
         Work::Change { base, patch } => change(client, at, base, &patch).await,
         Work::Delete { uid } => delete(client, at, &uid).await,
+        Work::Read => ask(client, Method::GET, &at.object(), JSON, &Value::Null).await,
     };
     match answer {
         Answer::Object(object) => Outcome::Done(Some(object)),
