@@ -10,6 +10,7 @@ use std::net::Ipv4Addr;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
@@ -26,6 +27,9 @@ const LEADER: &str = "read -r _; kill -s KILL 0";
 /// How much of a log's end is read, and how many of its lines are told.
 const TAIL_BYTES: u64 = 16 * 1024;
 const TAIL_LINES: usize = 6;
+
+/// How long a process that was killed may take to be gone.
+const LAST_BREATH: Duration = Duration::from_secs(10);
 
 /// A process group. Dropping it kills everybody in it.
 pub(super) struct Group {
@@ -120,7 +124,20 @@ impl Process {
     /// Why it is not alive; `None` while it is.
     pub(super) fn death(&self) -> Option<Death> {
         let known = *self.ended.borrow();
-        known.or_else(|| self.unreaped()).map(|status| self.cause(status))
+        known.or_else(|| self.unreaped()).or_else(|| self.dying()).map(|status| self.cause(status))
+    }
+
+    /// How it ends, if it has been killed and is not gone yet: one of hundreds of megabytes takes its time, in which
+    /// it looks alive and answers nobody.
+    fn dying(&self) -> Option<ExitStatus> {
+        let began = Instant::now();
+        while is_dying(self.pid?) && began.elapsed() < LAST_BREATH {
+            std::thread::sleep(Duration::from_millis(1));
+            if let Some(status) = self.unreaped().or_else(|| *self.ended.borrow()) {
+                return Some(status);
+            }
+        }
+        None
     }
 
     /// How it ended, if it has and nobody was told yet: whoever asks because a connection was refused must not hear
@@ -144,6 +161,22 @@ impl Process {
         let last = tail(&self.log, self.from).unwrap_or_default();
         Death { name: self.name, status, last }
     }
+}
+
+/// Whether SIGKILL is on its way to a process, or the process on its way out (proc(5): pending signals, and of the
+/// flags `PF_EXITING`). Never where there is no `/proc`.
+fn is_dying(pid: Pid) -> bool {
+    const EXITING: u64 = 0x4;
+    let killed = 1_u64 << (nix::libc::SIGKILL - 1);
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let pending = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|signals| u64::from_str_radix(signals.trim(), 16).ok()).unwrap_or_default()
+    };
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // Behind the name in parentheses: the state, five ids, the flags.
+    let flags = stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(6)?.parse::<u64>().ok());
+    (pending("SigPnd:") | pending("ShdPnd:")) & killed != 0 || flags.unwrap_or_default() & EXITING != 0
 }
 
 /// How a process ended.
@@ -283,6 +316,21 @@ mod tests {
         let process = group.spawn("sleep", Path::new("sleep"), &sleep, folder.path().join("log")).unwrap();
         drop(group.leader.stdin.take());
         process.died().await;
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_process_that_was_killed_is_dead_from_that_moment_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let group = Group::start("processes-test-dying").unwrap();
+        for _ in 0..50 {
+            let words = ["60".to_owned()];
+            let process =
+                group.spawn("sleep", Path::new("sleep"), &words, folder.path().join("log")).unwrap();
+            assert!(process.death().is_none());
+            kill(process.pid.unwrap(), Signal::SIGKILL).unwrap();
+            let words = process.death().unwrap().words();
+            assert!(words.contains("it ended (signal: 9 (SIGKILL))"), "{words}");
+        }
     }
 
     #[tokio::test]
