@@ -5,13 +5,19 @@ use std::time::{Duration, Instant};
 /// Command lines of the living processes that have `NAME=value` in their environment.
 #[must_use]
 pub fn with_variable(name: &str, value: &str) -> Vec<String> {
-    let wanted = format!("{name}={value}");
+    with_variable_like(name, |it| it == value)
+}
+
+/// Command lines of the living processes in whose environment a variable has such a value.
+pub fn with_variable_like(name: &str, holds: impl Fn(&str) -> bool) -> Vec<String> {
+    let prefix = format!("{name}=");
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     let carries = |folder: &std::path::Path| {
         let environment = std::fs::read(folder.join("environ")).unwrap_or_default();
+        let environment = String::from_utf8_lossy(&environment).into_owned();
         let stat = std::fs::read_to_string(folder.join("stat")).unwrap_or_default();
         let zombie = stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with(['Z', 'X']));
-        !zombie && environment.split(|byte| *byte == 0).any(|it| it == wanted.as_bytes())
+        !zombie && environment.split('\0').any(|it| it.strip_prefix(&prefix).is_some_and(&holds))
     };
     let folders = entries.flatten().map(|entry| entry.path()).filter(|folder| carries(folder));
     folders

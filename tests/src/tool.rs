@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
+use crate::Sandbox;
+
 /// The executable that a variable such as `SEATRIAL_KUBECTL` names. Without one the test is skipped in sight.
 ///
 /// # Panics
@@ -21,7 +23,28 @@ pub fn real(variable: &str) -> Option<PathBuf> {
 /// # Panics
 /// With `SEATRIAL_REQUIRE_TOOLS=1`, where nothing may be skipped.
 pub fn skip(why: &str) {
-    let required = std::env::var("SEATRIAL_REQUIRE_TOOLS").is_ok_and(|it| it == "1");
-    assert!(!required, "{why}, and SEATRIAL_REQUIRE_TOOLS wants it");
+    skip_unless("SEATRIAL_REQUIRE_TOOLS", why);
+}
+
+/// The folder of a real control plane's executables, of the version that scenarios get which do not ask for one; what
+/// `KUBEBUILDER_ASSETS` can name. Without them the test is skipped in sight.
+///
+/// # Panics
+/// There are none, and `SEATRIAL_REQUIRE_CONTROL_PLANE=1` wants them.
+#[must_use]
+pub fn control_plane(sandbox: &Sandbox) -> Option<PathBuf> {
+    let looked = sandbox.output(&["assets", "--no-build", "--kubernetes", "1.34", "--format", "json"]);
+    let told: serde_json::Value = serde_json::from_slice(&looked.stdout).unwrap_or_default();
+    let folder = told["folder"].as_str().map(PathBuf::from);
+    if folder.is_none() {
+        let why = String::from_utf8_lossy(&looked.stderr).trim().replace('\n', " ");
+        skip_unless("SEATRIAL_REQUIRE_CONTROL_PLANE", &why);
+    }
+    folder
+}
+
+fn skip_unless(required: &str, why: &str) {
+    let is_required = std::env::var(required).is_ok_and(|it| it == "1");
+    assert!(!is_required, "{why}, and {required} wants it");
     let _ = writeln!(std::io::stderr().lock(), "SKIPPED: {why}");
 }

@@ -101,3 +101,42 @@ fn executables_that_do_not_fit_in_the_cache_are_told_of_with_what_to_free() {
     assert!(error.contains("df -h") && error.contains("SEATRIAL_CACHE_DIR"), "{error}");
     sandbox.assert_nothing_left();
 }
+
+#[rstest]
+#[case::for_the_store("1m")]
+// etcd takes 64,000,000 bytes for its log before anything else.
+#[case::for_what_comes_into_the_store("63000k")]
+fn a_control_plane_that_does_not_fit_is_no_verdict_on_the_installer(#[case] size: &str) {
+    let sandbox = Sandbox::new();
+    if tool::control_plane(&sandbox).is_none() || !can_mount(&sandbox) {
+        return;
+    }
+    let env = [("TMPDIR", sandbox.text("disk"))];
+    let args = ["scenario", "no-nodes", "--backend", "control-plane"];
+    let (code, said, error) = xtask(&sandbox, size, &args, &env);
+    assert_eq!(code, Some(105), "{said}{error}");
+    let words = format!("{said}{error}");
+    assert!(words.contains("the disk is full") || words.contains("No space left on device"), "{words}");
+    assert!(!said.contains("\n✗ no-nodes"), "{said}");
+    sandbox.assert_nothing_left();
+}
+
+#[test]
+fn what_is_prepared_and_does_not_fit_in_the_cache_is_no_verdict_on_the_installer() {
+    let sandbox = Sandbox::new();
+    let Some(executables) = tool::control_plane(&sandbox) else { return };
+    if !can_mount(&sandbox) {
+        return;
+    }
+    let env = [
+        ("SEATRIAL_CACHE_DIR", sandbox.text("disk")),
+        ("KUBEBUILDER_ASSETS", executables.display().to_string()),
+    ];
+    let out = sandbox.text("out");
+    let args = ["scenario", "no-nodes", "--backend", "control-plane", "--out", &out];
+    let (code, said, error) = xtask(&sandbox, "256k", &args, &env);
+    assert_eq!(code, Some(105), "{said}{error}");
+    let words = format!("{said}{error}");
+    assert!(words.contains("No space left on device") && words.contains(&sandbox.text("disk")), "{words}");
+    sandbox.assert_nothing_left();
+}
