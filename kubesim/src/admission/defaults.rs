@@ -31,9 +31,8 @@ pub(crate) fn apply(object: &mut Value) {
         ("apps", "StatefulSet") => stateful_set(&mut object["spec"]),
         ("apps", "DaemonSet") => {
             daemon_set(&mut object["spec"]);
-            // A field of the first version of the kind, which is kept as an annotation.
-            let generation = object["metadata"]["generation"].as_i64().unwrap_or(1).to_string();
-            set(&mut object["metadata"]["annotations"], TEMPLATE_GENERATION, json!(generation));
+            // A field of the first version of the kind, which is kept as an annotation; none is 0.
+            set(&mut object["metadata"]["annotations"], TEMPLATE_GENERATION, json!("0"));
         }
         ("batch", "Job") => job_spec(&mut object["spec"], true),
         ("batch", "CronJob") => {
@@ -129,6 +128,22 @@ fn set(object: &mut Value, field: &str, value: Value) {
 
 const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
 
+/// Counts the templates of a DaemonSet: a new one has the first, and a change of it is the next, whatever the client
+/// says.
+pub(super) fn count_template(set: &mut Value, before: Option<&Value>) {
+    let counted = |set: &Value| {
+        set["metadata"]["annotations"][TEMPLATE_GENERATION].as_str().and_then(|text| text.parse::<i64>().ok())
+    };
+    let number = match before {
+        None => counted(set).unwrap_or(0).max(1),
+        Some(before) => {
+            let changed = before["spec"]["template"] != set["spec"]["template"];
+            counted(before).unwrap_or(1) + i64::from(changed)
+        }
+    };
+    set["metadata"]["annotations"][TEMPLATE_GENERATION] = json!(number.to_string());
+}
+
 fn items(list: &mut Value) -> impl Iterator<Item = &mut Value> {
     list.as_array_mut().into_iter().flatten()
 }
@@ -164,6 +179,8 @@ fn deployment(spec: &mut Value) {
 
 fn stateful_set(spec: &mut Value) {
     set(spec, "replicas", json!(1));
+    // Not a default: the field is written also when it is empty.
+    set(spec, "serviceName", json!(""));
     set(spec, "podManagementPolicy", json!("OrderedReady"));
     set(spec, "revisionHistoryLimit", json!(10));
     set(&mut spec["updateStrategy"], "type", json!("RollingUpdate"));
@@ -211,8 +228,13 @@ fn job_spec(spec: &mut Value, itself: bool) {
 fn service(spec: &mut Value) {
     set(spec, "type", json!("ClusterIP"));
     set(spec, "sessionAffinity", json!("None"));
+    if spec["sessionAffinity"] == "None" {
+        spec["sessionAffinityConfig"] = Value::Null;
+    } else if spec["sessionAffinity"] == "ClientIP" {
+        set(&mut spec["sessionAffinityConfig"]["clientIP"], "timeoutSeconds", json!(10_800));
+    }
     let kind = spec["type"].as_str().unwrap_or_default().to_owned();
-    if kind != "ExternalName" {
+    if matches!(kind.as_str(), "ClusterIP" | "NodePort" | "LoadBalancer") {
         set(spec, "internalTrafficPolicy", json!("Cluster"));
     }
     if kind == "NodePort" || kind == "LoadBalancer" {

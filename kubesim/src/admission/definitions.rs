@@ -21,10 +21,12 @@ pub(super) fn establish(definition: &mut Value, now: &str) {
         let since = found.map_or_else(|| json!(now), |found| found["lastTransitionTime"].clone());
         json!({"type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": since})
     };
-    let conditions = json!([
+    let mut conditions = vec![
         condition("NamesAccepted", "NoConflicts", "no conflicts found"),
         condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
-    ]);
+    ];
+    let said = definition["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.extend(said.filter(|found| found["type"] == "Terminating").cloned());
     definition["status"] =
         json!({"conditions": conditions, "acceptedNames": names, "storedVersions": stored});
 }

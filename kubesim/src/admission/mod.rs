@@ -4,6 +4,7 @@
 mod applied;
 mod authorize;
 mod causes;
+mod claims;
 mod decode;
 mod defaults;
 mod definitions;
@@ -23,6 +24,7 @@ pub(crate) use authorize::{Attributes, authorize, decide, require, rules_for};
 pub(crate) use causes::Causes;
 pub(crate) use decode::{check_fields, check_patched};
 pub(crate) use defaults::apply as fill;
+pub(crate) use pods::{label_with_place, labels_place};
 pub(crate) use quota::status as quota_status;
 pub(crate) use validate::{key_error as label_key_error, value_error as label_value_error};
 
@@ -40,6 +42,9 @@ use crate::store::{GroupResource, Meta, Store};
 /// What admission refuses: a service account or priority class that is not there.
 pub fn complete(store: &Store, object: &mut Value) -> Result<(), Status> {
     defaults::apply(object);
+    if object["kind"] == "DaemonSet" {
+        defaults::count_template(object, None);
+    }
     let is_pod = object["kind"] == "Pod" && object["apiVersion"] == "v1";
     if is_pod {
         pods::admit(store, object)?;
@@ -90,6 +95,7 @@ pub(crate) fn on_create(
         match (resource.group.as_str(), resource.plural.as_str()) {
             ("", "pods") => pods::admit(&core.store, object)?,
             ("", "services") => services::allocate(&core.store, object, None, &mut causes),
+            ("apps", "daemonsets") => defaults::count_template(object, None),
             ("", "namespaces") => {
                 object["spec"]["finalizers"] = json!(["kubernetes"]);
                 object["status"] = json!({"phase": "Active"});
@@ -112,8 +118,9 @@ pub(crate) fn on_create(
         }
     }
     drop_nulls(object);
-    validate::object(resource, object, None)?;
+    // Addresses are allocated before anything else is looked at.
     causes.finish(&resource.group, &resource.kind, object.name())?;
+    validate::object(resource, object, None, core.minor)?;
     escalation::check(core, call, resource, object)?;
     quota::admit(&core.store, &resource.storage(), object)
 }
@@ -193,7 +200,11 @@ pub(crate) fn on_update(
     let mut causes = causes::Causes::default();
     if resource.custom.is_none() && part != Some("status") {
         match (resource.group.as_str(), resource.plural.as_str(), part) {
-            ("", "services", _) => services::allocate(&core.store, next, Some(current), &mut causes),
+            ("", "services", _) => {
+                services::drop_unused(next, current);
+                services::allocate(&core.store, next, Some(current), &mut causes);
+            }
+            ("apps", "daemonsets", _) => defaults::count_template(next, Some(current)),
             // Its own finalizers change by its own subresource only.
             ("", "namespaces", None) => next["spec"] = current["spec"].clone(),
             ("apiextensions.k8s.io", "customresourcedefinitions", _) => {
@@ -203,11 +214,11 @@ pub(crate) fn on_update(
         }
     }
     drop_nulls(next);
+    causes.finish(&resource.group, &resource.kind, next.name())?;
     // A container's resources change by the subresource that is for it.
     if matches!(part, None | Some("scale")) || resource.custom.is_some() {
-        validate::object(resource, next, Some(current))?;
+        validate::object(resource, next, Some(current), core.minor)?;
     }
-    causes.finish(&resource.group, &resource.kind, next.name())?;
     escalation::check(core, call, resource, next)
 }
 

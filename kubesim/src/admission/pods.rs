@@ -21,6 +21,21 @@ pub(super) fn admit(store: &Store, pod: &mut Value) -> Result<(), Status> {
     Ok(())
 }
 
+/// Whether a pod that gets a node gets the labels of its place too: the feature gate `PodTopologyLabelsAdmission`,
+/// on by default from 1.35.
+pub(crate) fn labels_place(minor: u8) -> bool {
+    minor >= 35
+}
+
+/// Gives a pod the zone and region of its node as labels, over those that it has.
+pub(crate) fn label_with_place(pod: &mut Value, node: &Value) {
+    for key in ["topology.kubernetes.io/zone", "topology.kubernetes.io/region"] {
+        if let Some(value) = node["metadata"]["labels"].get(key) {
+            pod["metadata"]["labels"][key] = value.clone();
+        }
+    }
+}
+
 /// The name that refusals give: of a pod whose name is still to be made, the part that is known.
 pub(super) fn shown_name(pod: &Value) -> &str {
     match pod.name() {

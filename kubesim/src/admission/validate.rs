@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::causes::Causes;
-use super::{definitions, policies, quantity, workloads};
+use super::{claims, definitions, policies, services, workloads};
 use crate::resources::Resource;
 use crate::status::Status;
 use crate::store::Meta;
@@ -13,21 +13,28 @@ pub(super) const LABEL: &str = "a lowercase RFC 1123 label must consist of lower
 const DNS_1035: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
 const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 const QUALIFIED: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+const MANY_PARTS: &str = "a valid label key must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')";
 const CONFIG_KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
 
 /// Validates an object; `before` is its state so far when it is an update.
-pub(super) fn object(resource: &Resource, object: &Value, before: Option<&Value>) -> Result<(), Status> {
+/// `minor` is the version whose rules they are.
+pub(super) fn object(
+    resource: &Resource,
+    object: &Value,
+    before: Option<&Value>,
+    minor: u8,
+) -> Result<(), Status> {
     let mut causes = Causes::default();
-    metadata(resource, object, before, &mut causes);
+    metadata(resource, object, before, minor, &mut causes);
     let group = resource.group.as_str();
     match (group, resource.kind.as_str()) {
         ("", "Pod") => workloads::pod(object, before, &mut causes),
         ("apps", kind @ ("Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet")) => {
-            workloads::workload(kind, object, before, &mut causes);
+            workloads::workload(kind, object, before, minor, &mut causes);
         }
         ("batch", "Job") => workloads::job(object, before, &mut causes),
-        ("batch", "CronJob") => workloads::cron_job(object, &mut causes),
-        ("", "Service") => service(object, before, &mut causes),
+        ("batch", "CronJob") => workloads::cron_job(object, before, &mut causes),
+        ("", "Service") => services::validate(object, before, &mut causes),
         ("", "ConfigMap" | "Secret") => config(object, before, &mut causes),
         ("rbac.authorization.k8s.io", kind @ ("Role" | "ClusterRole")) => {
             policies::rules(object, kind == "Role", &mut causes);
@@ -41,7 +48,7 @@ pub(super) fn object(resource: &Resource, object: &Value, before: Option<&Value>
         ("", "ResourceQuota") => policies::quota(&object["spec"], &mut causes),
         ("", "LimitRange") => policies::limit_range(&object["spec"], &mut causes),
         ("coordination.k8s.io", "Lease") => policies::lease(&object["spec"], &mut causes),
-        ("", "PersistentVolumeClaim") => claim(object, before, &mut causes),
+        ("", "PersistentVolumeClaim") => claims::validate(object, before, &mut causes),
         ("apiextensions.k8s.io", "CustomResourceDefinition") => definitions::validate(object, &mut causes),
         _ => {}
     }
@@ -51,18 +58,18 @@ pub(super) fn object(resource: &Resource, object: &Value, before: Option<&Value>
     causes.finish(group, &resource.kind, object.name())
 }
 
-fn metadata(resource: &Resource, object: &Value, before: Option<&Value>, causes: &mut Causes) {
+fn metadata(resource: &Resource, object: &Value, before: Option<&Value>, minor: u8, causes: &mut Causes) {
     let name = object.name();
     let prefix = object["metadata"]["generateName"].as_str().unwrap_or_default();
     if before.is_none() {
         if !prefix.is_empty()
-            && let Some(why) = name_error(resource, &format!("{prefix}a"))
+            && let Some(why) = name_error(resource, &format!("{prefix}a"), minor)
         {
             causes.invalid("metadata.generateName", &json!(prefix), &why);
         }
         if name.is_empty() {
             causes.required("metadata.name", "name or generateName is required");
-        } else if let Some(why) = name_error(resource, name) {
+        } else if let Some(why) = name_error(resource, name, minor) {
             causes.invalid("metadata.name", &json!(name), &why);
         }
     }
@@ -148,18 +155,33 @@ pub(crate) fn value_error(text: &str) -> Option<&'static str> {
     (!text.is_empty() && !is_word(text)).then_some(LABEL_VALUE)
 }
 
-/// Why a text is no key of a label.
+/// Why a text is no key of a label: the first of its faults.
 pub(crate) fn key_error(key: &str) -> Option<String> {
-    let (prefix, name) = key.rsplit_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
-    if let Some(prefix) = prefix
-        && !is_subdomain(prefix)
-    {
-        return Some(format!("prefix part {SUBDOMAIN}"));
+    key_errors(key).into_iter().next()
+}
+
+/// Every fault of a text as the key of a label.
+pub(super) fn key_errors(key: &str) -> Vec<String> {
+    let (prefix, name) = match key.split('/').collect::<Vec<_>>()[..] {
+        [name] => (None, name),
+        [prefix, name] => (Some(prefix), name),
+        _ => return vec![MANY_PARTS.to_owned()],
+    };
+    let mut faults = Vec::new();
+    match prefix {
+        Some("") => faults.push("prefix part must be non-empty".to_owned()),
+        Some(prefix) if !is_subdomain(prefix) => faults.push(format!("prefix part {SUBDOMAIN}")),
+        _ => {}
     }
-    if name.len() > 63 {
-        return Some("name part must be no more than 63 bytes".to_owned());
+    if name.is_empty() {
+        faults.push("name part must be non-empty".to_owned());
+    } else if name.len() > 63 {
+        faults.push("name part must be no more than 63 bytes".to_owned());
     }
-    if is_word(name) { None } else { Some(QUALIFIED.to_owned()) }
+    if !is_word(name) {
+        faults.push(QUALIFIED.to_owned());
+    }
+    faults
 }
 
 fn is_word(text: &str) -> bool {
@@ -184,7 +206,7 @@ pub(super) fn is_subdomain(text: &str) -> bool {
 }
 
 /// Why a name is none for this kind.
-fn name_error(resource: &Resource, name: &str) -> Option<String> {
+fn name_error(resource: &Resource, name: &str, minor: u8) -> Option<String> {
     match (resource.group.as_str(), resource.plural.as_str()) {
         ("rbac.authorization.k8s.io", _) | ("policy", "poddisruptionbudgets") => match name {
             "." | ".." => Some(format!("may not be '{name}'")),
@@ -192,65 +214,14 @@ fn name_error(resource: &Resource, name: &str) -> Option<String> {
             name if name.contains('%') => Some("may not contain '%'".to_owned()),
             _ => None,
         },
+        // The feature gate `RelaxedServiceNameValidation`, on by default from 1.36.
+        ("", "services") if minor >= 36 => (!is_label(name)).then(|| LABEL.to_owned()),
         ("", "services") => (!(is_label(name) && name.starts_with(|c: char| c.is_ascii_lowercase())))
             .then(|| DNS_1035.to_owned()),
         ("", "namespaces") if name.len() > 63 => Some("must be no more than 63 bytes".to_owned()),
         ("", "namespaces") => (!is_label(name)).then(|| LABEL.to_owned()),
         _ if name.len() > 253 => Some("must be no more than 253 bytes".to_owned()),
         _ => (!is_subdomain(name)).then(|| SUBDOMAIN.to_owned()),
-    }
-}
-
-fn service(object: &Value, before: Option<&Value>, causes: &mut Causes) {
-    let spec = &object["spec"];
-    let kind = spec["type"].as_str().unwrap_or_default();
-    if !matches!(kind, "ClusterIP" | "NodePort" | "LoadBalancer" | "ExternalName") {
-        causes.unsupported(
-            "spec.type",
-            &spec["type"],
-            &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"],
-        );
-    }
-    let ports: &[Value] = spec["ports"].as_array().map_or(&[], Vec::as_slice);
-    if ports.is_empty() && kind != "ExternalName" && spec["clusterIP"] != "None" {
-        causes.required("spec.ports", "");
-    }
-    if kind == "ExternalName" && spec["externalName"].as_str().is_none_or(str::is_empty) {
-        causes.required("spec.externalName", "");
-    }
-    for (index, port) in ports.iter().enumerate() {
-        let at = format!("spec.ports[{index}]");
-        if ports.len() > 1 && port["name"].as_str().is_none_or(str::is_empty) {
-            causes.required(format!("{at}.name"), "");
-        }
-        causes.port(format!("{at}.port"), &json!(port["port"].as_i64().unwrap_or(0)));
-        if let Some(protocol) = port["protocol"].as_str()
-            && !matches!(protocol, "TCP" | "UDP" | "SCTP")
-        {
-            causes.unsupported(format!("{at}.protocol"), &json!(protocol), &["SCTP", "TCP", "UDP"]);
-        }
-        causes.port(format!("{at}.targetPort"), &port["targetPort"]);
-        let same = |other: &&Value| other["name"] == port["name"] && !port["name"].is_null();
-        if ports[..index].iter().any(|other| same(&other)) {
-            causes.duplicate(format!("{at}.name"), &port["name"]);
-        }
-        let node_port = port["nodePort"].as_i64().unwrap_or(0);
-        if node_port != 0 && !(30_000..=32_767).contains(&node_port) {
-            causes.invalid(
-                "spec.ports[0].nodePort".replace('0', &index.to_string()),
-                &json!(node_port),
-                "provided port is not in the valid range. The range of valid ports is 30000-32767",
-            );
-        }
-    }
-    if let Some(before) = before
-        && kind != "ExternalName"
-        && before["spec"]["type"] != "ExternalName"
-    {
-        let (old, new) = (&before["spec"]["clusterIP"], &spec["clusterIP"]);
-        if old.as_str().is_some_and(|old| !old.is_empty()) && old != new {
-            causes.invalid("spec.clusterIPs[0]", &json!([new]), "may not change once set");
-        }
     }
 }
 
@@ -300,45 +271,6 @@ fn config(object: &Value, before: Option<&Value>, causes: &mut Causes) {
             if before[part] != object[part] {
                 causes.forbidden(part, "field is immutable when `immutable` is set");
             }
-        }
-    }
-}
-
-fn claim(object: &Value, before: Option<&Value>, causes: &mut Causes) {
-    let spec = &object["spec"];
-    if spec["accessModes"].as_array().is_none_or(Vec::is_empty) {
-        causes.required("spec.accessModes", "at least 1 access mode is required");
-    }
-    const MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
-    for mode in spec["accessModes"].as_array().into_iter().flatten() {
-        if !mode.as_str().is_some_and(|mode| MODES.contains(&mode)) {
-            causes.unsupported("spec.accessModes", mode, &MODES);
-        }
-    }
-    let storage = &spec["resources"]["requests"]["storage"];
-    match storage.as_str().map(quantity::parse) {
-        None => causes.required("spec.resources[storage]", ""),
-        Some(Some(amount)) if amount <= 0 => {
-            causes.invalid("spec.resources[storage]", storage, "must be greater than zero");
-        }
-        Some(_) => {}
-    }
-    if let Some(before) = before {
-        let fixed = |spec: &Value| {
-            let mut spec = spec.clone();
-            if let Some(fields) = spec.as_object_mut() {
-                // A claim's volume is bound once, and its size may grow.
-                for field in ["resources", "volumeName", "volumeAttributesClassName", "storageClassName"] {
-                    fields.remove(field);
-                }
-            }
-            spec
-        };
-        if fixed(&before["spec"]) != fixed(spec) {
-            causes.forbidden(
-                "spec",
-                "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims",
-            );
         }
     }
 }

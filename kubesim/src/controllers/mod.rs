@@ -7,7 +7,7 @@
 
 mod cronjob;
 mod daemonset;
-mod definitions;
+pub(crate) mod definitions;
 mod deployment;
 mod endpoints;
 mod gc;

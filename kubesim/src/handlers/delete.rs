@@ -8,15 +8,18 @@ use serde_json::{Value, json};
 use super::answer::Reply;
 use super::read::{Selection, namespace_filter};
 use super::{Call, Core, options, storage_namespace};
+use crate::controllers::definitions;
 use crate::resources::Resource;
 use crate::status::Status;
-use crate::store::{Deleted, Meta, Object, Preconditions};
+use crate::store::{Deleted, GroupResource, Meta, Object, Preconditions};
 
 /// `metav1.DeleteOptions`, from the body or the query.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Options {
     grace: Option<u64>,
     propagation: Option<String>,
+    /// Whether `orphanDependents` is false, which is not the same as not given.
+    cascades: bool,
     preconditions: Preconditions,
     dry_run: bool,
 }
@@ -60,6 +63,7 @@ impl Options {
                 .map(|s| u64::try_from(s).unwrap_or(0))
                 .or_else(|| query.number("gracePeriodSeconds")),
             propagation,
+            cascades: orphan == Some(false),
             preconditions: Preconditions {
                 uid: text(&body["preconditions"]["uid"]),
                 resource_version: text(&body["preconditions"]["resourceVersion"]),
@@ -80,7 +84,8 @@ impl Core {
         }
         let object = self.object(call, resource)?;
         let deleted = self.delete_one(resource, &object, &options)?;
-        let waits = options.propagation.as_deref() == Some("Foreground");
+        // Only who asks for dependents in the old way is told that it takes a while.
+        let waits = options.cascades;
         Ok(match deleted {
             Deleted::Pending(object) => {
                 let code = if waits { StatusCode::ACCEPTED } else { StatusCode::OK };
@@ -137,6 +142,10 @@ impl Core {
             Some("Foreground") => Some("foregroundDeletion"),
             _ => None,
         };
+        if resource.group == "apiextensions.k8s.io" && !object.is_terminating() {
+            check(resource, object, &options.preconditions)?;
+            return self.delete_definition(&storage, object, &options.preconditions);
+        }
         let mut preconditions = options.preconditions.clone();
         if let Some(finalizer) = finalizer.filter(|_| !object.is_terminating()) {
             check(resource, object, &preconditions)?;
@@ -152,6 +161,32 @@ impl Core {
             preconditions.resource_version = None;
         }
         self.store.delete(&storage, namespace, name, &preconditions, grace)
+    }
+}
+
+impl Core {
+    /// Begins to delete a definition, which goes when its custom resources have.
+    fn delete_definition(
+        &self,
+        storage: &GroupResource,
+        definition: &Object,
+        preconditions: &Preconditions,
+    ) -> Result<Deleted, Status> {
+        let now = self.store.clock().rfc3339();
+        self.store.update(storage, "", definition.name(), |definition| {
+            let mut finalizers = definition.finalizers().to_vec();
+            if !finalizers.iter().any(|found| found == definitions::CLEANUP) {
+                finalizers.push(json!(definitions::CLEANUP));
+            }
+            definition["metadata"]["finalizers"] = json!(finalizers);
+            let message =
+                "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon";
+            definitions::say_terminating(definition, "True", "InstanceDeletionPending", message, &now);
+            Ok(())
+        })?;
+        let uid = preconditions.uid.clone();
+        let same = Preconditions { uid, resource_version: None };
+        self.store.delete(storage, "", definition.name(), &same, 0)
     }
 }
 

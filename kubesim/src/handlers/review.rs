@@ -38,6 +38,10 @@ impl Core {
         };
         review["status"] = status;
         review["metadata"] = json!({"creationTimestamp": null});
+        // Of the reviews only this one is made anew, and says when.
+        if resource.plural == "selfsubjectreviews" {
+            review["metadata"]["creationTimestamp"] = json!(self.store.clock().rfc3339());
+        }
         Ok(Reply::Value(StatusCode::CREATED, review))
     }
 

@@ -155,6 +155,9 @@ impl Core {
         }
         let now = self.store.clock().rfc3339();
         let pods = GroupResource::new("", "pods");
+        let place = crate::admission::labels_place(self.minor)
+            .then(|| self.store.get(&GroupResource::new("", "nodes"), "", &node))
+            .flatten();
         self.store.update(&pods, &call.info.namespace, &name, |pod| {
             let refused = |why: String| Err(Status::conflict("", "pods/binding", &name, &why));
             if pod.is_terminating() {
@@ -167,6 +170,9 @@ impl Core {
                 return Ok(());
             }
             pod["spec"]["nodeName"] = json!(node);
+            if let Some(place) = &place {
+                crate::admission::label_with_place(pod, place);
+            }
             let condition = json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now});
             let conditions = &mut pod["status"]["conditions"];
             match conditions.as_array_mut() {

@@ -58,6 +58,7 @@ impl Core {
         resource: &Arc<Resource>,
         mut object: Value,
     ) -> Result<Reply, Status> {
+        self.admit_of_definition(resource, object.name())?;
         let manager = call.manager();
         let now = self.store.clock().rfc3339();
         self.place(call, resource, &mut object)?;
@@ -130,6 +131,23 @@ impl Core {
             }]);
         }
         Err(status)
+    }
+
+    /// Nothing is created of a definition that is going away.
+    fn admit_of_definition(&self, resource: &Resource, name: &str) -> Result<(), Status> {
+        if resource.custom.is_none() {
+            return Ok(());
+        }
+        let definitions = GroupResource::new("apiextensions.k8s.io", "customresourcedefinitions");
+        let going = self
+            .store
+            .get(&definitions, "", &format!("{}.{}", resource.plural, resource.group))
+            .is_some_and(|definition| definition.is_terminating());
+        if going {
+            let why = "create not allowed while custom resource definition is terminating";
+            return Err(Status::forbidden(&resource.group, &resource.plural, name, why));
+        }
+        Ok(())
     }
 
     /// Stores a new object, or says what would be stored.

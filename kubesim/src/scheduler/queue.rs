@@ -18,6 +18,8 @@ pub(crate) struct Scheduler {
     occupancy: Occupancy,
     /// Whether it speaks of resource claims before it speaks of preemption.
     speaks_of_claims: bool,
+    /// Whether a bound pod is given the labels of its node's place.
+    labels_place: bool,
 }
 
 /// The minor versions whose scheduler tries to take back resource claims of every pod, also of one that has none,
@@ -31,6 +33,7 @@ impl Scheduler {
             waiting: std::collections::BTreeSet::new(),
             occupancy: Occupancy::default(),
             speaks_of_claims: SPEAKING_OF_CLAIMS.contains(&minor),
+            labels_place: crate::admission::labels_place(minor),
         }
     }
 
@@ -122,7 +125,7 @@ impl Controller for Scheduler {
             match choose(&pod, &self.occupancy) {
                 Ok(node) if ask_for_volumes(store, &pod, &node) => {}
                 Ok(node) => {
-                    if let Some(bound) = bind(context, &pod, &node) {
+                    if let Some(bound) = bind(context, &pod, &node, self.labels_place) {
                         self.occupancy.put_pod(bound);
                     }
                 }
@@ -164,10 +167,14 @@ fn ask_for_volumes(store: &Store, pod: &Value, node: &str) -> bool {
     asked
 }
 
-fn bind(context: &mut Context<'_>, pod: &Value, node: &str) -> Option<Object> {
+fn bind(context: &mut Context<'_>, pod: &Value, node: &str, labels_place: bool) -> Option<Object> {
     let now = context.clock.rfc3339();
+    let place = labels_place.then(|| context.store.get(&GroupResource::new("", "nodes"), "", node)).flatten();
     let bound = context.store.update(&pods(), pod.namespace(), pod.name(), |pod| {
         pod["spec"]["nodeName"] = json!(node);
+        if let Some(place) = &place {
+            crate::admission::label_with_place(pod, place);
+        }
         let mut conditions = pod["status"]["conditions"].as_array().cloned().unwrap_or_default();
         let generation = pod["metadata"]["generation"].clone();
         let scheduled = json!({

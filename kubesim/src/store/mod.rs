@@ -345,12 +345,15 @@ impl Store {
         ));
         let due = crate::clock::rfc3339(due.unwrap_or(jiff::Timestamp::MAX));
         next["metadata"]["deletionTimestamp"] = json!(due);
+        // Definitions are marked by a way of their own, which neither says a grace nor counts a generation.
+        let is_definition = resource.resource == "customresourcedefinitions";
         if next["kind"] == "Namespace" {
             next["status"]["phase"] = json!("Terminating");
-        } else {
+        } else if !is_definition {
             next["metadata"]["deletionGracePeriodSeconds"] = json!(grace_seconds);
         }
-        let generation = next["metadata"]["generation"].as_i64().filter(|_| !current.is_terminating());
+        let counts = !current.is_terminating() && !is_definition;
+        let generation = next["metadata"]["generation"].as_i64().filter(|_| counts);
         if let Some(generation) = generation {
             next["metadata"]["generation"] = json!(generation + 1);
         }
