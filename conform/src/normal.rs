@@ -28,10 +28,44 @@ static UID: LazyLock<Option<Regex>> =
 static GENERATED: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\b(made-|kube-api-access-)[bcdfghjklmnpqrstvwxz2456789]{5}\b").ok());
 
+/// What changed, as a unified difference of the real server's own types.
+static CHANGES: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"\n@@[^\n]*\n(?:[ +@-][^\n]*\n)*").ok());
+
+/// What an object in a message is shown after.
+const SHOWN: &str = "value: {";
+
+/// A message whose objects have their fields in order: the real server shows them in that of its own types, and those
+/// of a pod by their inner names.
+fn in_order(text: &str) -> String {
+    let mut ordered = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(SHOWN) {
+        let (before, object) = rest.split_at(at + SHOWN.len() - 1);
+        ordered.push_str(before);
+        let mut values = serde_json::Deserializer::from_str(object).into_iter::<Value>();
+        match values.next() {
+            Some(Ok(value)) => {
+                let is_pod = value.get("Containers").or(value.get("containers")).is_some();
+                ordered.push_str(&if is_pod { "<pod spec>".to_owned() } else { value.to_string() });
+                rest = &object[values.byte_offset()..];
+            }
+            _ => {
+                ordered.push('{');
+                rest = &object[1..];
+            }
+        }
+    }
+    ordered + rest
+}
+
 /// A text without uids, times and generated names.
 #[must_use]
 pub fn text(text: &str) -> String {
-    let mut text = text.to_owned();
+    let mut text = in_order(text);
+    if let Some(pattern) = CHANGES.as_ref() {
+        text = pattern.replace_all(&text, "").into_owned();
+    }
     for (pattern, stands) in [(&TIME, "<time>"), (&UID, "<uid>"), (&GENERATED, "${1}<generated>")] {
         if let Some(pattern) = pattern.as_ref() {
             text = pattern.replace_all(&text, stands).into_owned();
@@ -124,6 +158,15 @@ fn metadata(metadata: &mut Value, generated: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_message_shows_of_inner_types_is_brought_in_order_and_all_else_of_it_stays() {
+        let theirs = "[a: Unsupported value: {\"Type\":\"x\",\"Roll\":null}: use y, b: Forbidden: no\n@@ -1 +1 @@\n- q\n+ r\n]";
+        let ours = "[a: Unsupported value: {\"Roll\":null,\"Type\":\"x\"}: use y, b: Forbidden: no]";
+        assert_eq!(text(theirs), text(ours));
+        assert_ne!(text(theirs), text(&ours.replace("\"x\"", "\"z\"")));
+        assert_eq!(text("Invalid value: {broken"), "Invalid value: {broken");
+    }
 
     #[test]
     fn what_a_server_makes_up_is_taken_out_and_what_it_decides_stays() {

@@ -209,6 +209,7 @@ pub async fn run(
     let strategy = case();
     for side in sides {
         side.make_namespace(NAMESPACE).await?;
+        set_aside(side).await?;
     }
     for number in 1..=cases {
         let Ok(mut tree) = strategy.new_tree(&mut runner) else { continue };
@@ -234,10 +235,29 @@ pub async fn play(case: &Case, sides: [&Side; 2], known: &List) -> Result<Report
     let mut report = Report { met: vec![0; known.entries().len()], ..Report::default() };
     for side in sides {
         side.make_namespace(NAMESPACE).await?;
+        set_aside(side).await?;
     }
     let found = compare(case, sides).await?;
     count(&found, known, &mut report);
     Ok(report)
+}
+
+/// Sees to it that a cluster has no pods of its own, which would go to the nodes of a case and take room there: what
+/// it runs on every node is sent to none, and of what waits for a node there is to be nothing.
+async fn set_aside(side: &Side) -> Result<(), Error> {
+    const SYSTEM: &str = "/namespaces/kube-system";
+    let nowhere = json!({"spec": {"template": {"spec": {"nodeSelector": {"conform/nowhere": "true"}}}}});
+    for (kind, patch) in [("daemonsets", nowhere), ("deployments", json!({"spec": {"replicas": 0}}))] {
+        let path = format!("/apis/apps/v1{SYSTEM}/{kind}");
+        let found = side.get(&path).await?;
+        for object in found["items"].as_array().into_iter().flatten() {
+            let name = object["metadata"]["name"].as_str().unwrap_or_default();
+            let aside = Operation::new(AREA, "PATCH", format!("{path}/{name}"));
+            side.ask(&aside.with("application/merge-patch+json", patch.clone()), NAMESPACE).await?;
+        }
+    }
+    let empty = |found: &Value| found["items"].as_array().is_none_or(Vec::is_empty);
+    side.until(&format!("/api/v1{SYSTEM}/pods"), empty).await.map(drop)
 }
 
 /// The namespace of all cases.

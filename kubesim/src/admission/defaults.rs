@@ -229,7 +229,7 @@ fn service(spec: &mut Value) {
     set(spec, "type", json!("ClusterIP"));
     set(spec, "sessionAffinity", json!("None"));
     if spec["sessionAffinity"] == "None" {
-        spec["sessionAffinityConfig"] = Value::Null;
+        spec.as_object_mut().map(|fields| fields.remove("sessionAffinityConfig"));
     } else if spec["sessionAffinity"] == "ClientIP" {
         set(&mut spec["sessionAffinityConfig"]["clientIP"], "timeoutSeconds", json!(10_800));
     }

@@ -205,6 +205,7 @@ pub(crate) fn on_update(
                 services::allocate(&core.store, next, Some(current), &mut causes);
             }
             ("apps", "daemonsets", _) => defaults::count_template(next, Some(current)),
+            ("", "pods", None) => pods::admit_update(current, next),
             // Its own finalizers change by its own subresource only.
             ("", "namespaces", None) => next["spec"] = current["spec"].clone(),
             ("apiextensions.k8s.io", "customresourcedefinitions", _) => {

@@ -21,6 +21,16 @@ pub(super) fn admit(store: &Store, pod: &mut Value) -> Result<(), Status> {
     Ok(())
 }
 
+/// Admits the next state of a pod: what admission gave it once it keeps, also when the client left it out.
+pub(super) fn admit_update(current: &Value, pod: &mut Value) {
+    for field in ["priority", "preemptionPolicy"] {
+        if pod["spec"][field].is_null() && !current["spec"][field].is_null() {
+            pod["spec"][field] = current["spec"][field].clone();
+        }
+    }
+    tolerations(&mut pod["spec"]);
+}
+
 /// Whether a pod that gets a node gets the labels of its place too: the feature gate `PodTopologyLabelsAdmission`,
 /// on by default from 1.35.
 pub(crate) fn labels_place(minor: u8) -> bool {

@@ -18,11 +18,12 @@ fn is_empty(list: &Value) -> bool {
 }
 
 /// The rules of a Role or, when not `namespaced`, of a ClusterRole.
-pub(super) fn rules(object: &Value, namespaced: bool, causes: &mut Causes) {
+pub(super) fn rules(object: &Value, namespaced: bool, minor: u8, causes: &mut Causes) {
     for (index, rule) in items(&object["rules"]) {
         let at = format!("rules[{index}]");
         if is_empty(&rule["verbs"]) {
-            causes.required(format!("{at}.verbs"), "verbs must contain at least one value");
+            let why = if minor < 37 { "verbs must contain at least one value" } else { "" };
+            causes.required(format!("{at}.verbs"), why);
         }
         let urls = &rule["nonResourceURLs"];
         if !is_empty(urls) {
@@ -49,7 +50,13 @@ pub(super) fn rules(object: &Value, namespaced: bool, causes: &mut Causes) {
 }
 
 /// A RoleBinding or, when not `namespaced`, a ClusterRoleBinding.
-pub(super) fn binding(object: &Value, before: Option<&Value>, namespaced: bool, causes: &mut Causes) {
+pub(super) fn binding(
+    object: &Value,
+    before: Option<&Value>,
+    namespaced: bool,
+    minor: u8,
+    causes: &mut Causes,
+) {
     const GROUP: &str = "rbac.authorization.k8s.io";
     let role = &object["roleRef"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -93,7 +100,10 @@ pub(super) fn binding(object: &Value, before: Option<&Value>, namespaced: bool, 
     if let Some(before) = before
         && before["roleRef"] != *role
     {
-        causes.invalid("roleRef", role, "cannot change roleRef");
+        // As the real server's own type of it shows.
+        let shown = json!({"APIGroup": role["apiGroup"], "Kind": role["kind"], "Name": role["name"]});
+        let why = if minor < 37 { "cannot change roleRef" } else { "field is immutable" };
+        causes.invalid("roleRef", &shown, why);
     }
 }
 
@@ -198,7 +208,7 @@ pub(super) fn ingress(spec: &Value, causes: &mut Causes) {
 }
 
 /// What a namespace may use in all.
-pub(super) fn quota(spec: &Value, causes: &mut Causes) {
+pub(super) fn quota(spec: &Value, before: Option<&Value>, causes: &mut Causes) {
     for (name, amount) in spec["hard"].as_object().into_iter().flatten() {
         let at = format!("spec.hard[{name}]");
         if let Some(why) = key_error(name) {
@@ -218,6 +228,12 @@ pub(super) fn quota(spec: &Value, causes: &mut Causes) {
         }) {
             causes.invalid("spec.scopes", &spec["scopes"], "unsupported scope");
         }
+    }
+    let scopes = |spec: &Value| -> std::collections::BTreeSet<String> {
+        items(&spec["scopes"]).filter_map(|(_, scope)| scope.as_str().map(str::to_owned)).collect()
+    };
+    if before.is_some_and(|before| scopes(&before["spec"]) != scopes(spec)) {
+        causes.invalid("spec.scopes", &spec["scopes"], "field is immutable");
     }
 }
 

@@ -37,15 +37,15 @@ pub(super) fn object(
         ("", "Service") => services::validate(object, before, &mut causes),
         ("", "ConfigMap" | "Secret") => config(object, before, &mut causes),
         ("rbac.authorization.k8s.io", kind @ ("Role" | "ClusterRole")) => {
-            policies::rules(object, kind == "Role", &mut causes);
+            policies::rules(object, kind == "Role", minor, &mut causes);
         }
         ("rbac.authorization.k8s.io", kind @ ("RoleBinding" | "ClusterRoleBinding")) => {
-            policies::binding(object, before, kind == "RoleBinding", &mut causes);
+            policies::binding(object, before, kind == "RoleBinding", minor, &mut causes);
         }
         ("policy", "PodDisruptionBudget") => policies::disruption_budget(&object["spec"], &mut causes),
         ("networking.k8s.io", "NetworkPolicy") => policies::network_policy(&object["spec"], &mut causes),
         ("networking.k8s.io", "Ingress") => policies::ingress(&object["spec"], &mut causes),
-        ("", "ResourceQuota") => policies::quota(&object["spec"], &mut causes),
+        ("", "ResourceQuota") => policies::quota(&object["spec"], before, &mut causes),
         ("", "LimitRange") => policies::limit_range(&object["spec"], &mut causes),
         ("coordination.k8s.io", "Lease") => policies::lease(&object["spec"], &mut causes),
         ("", "PersistentVolumeClaim") => claims::validate(object, before, &mut causes),
@@ -225,7 +225,27 @@ fn name_error(resource: &Resource, name: &str, minor: u8) -> Option<String> {
     }
 }
 
+/// What of a ConfigMap or Secret may not change.
+fn config_changes(object: &Value, before: &Value, causes: &mut Causes) {
+    if object["kind"] == "Secret" && before["type"] != object["type"] {
+        causes.invalid("type", &object["type"], "field is immutable");
+    }
+    if before["immutable"] == true {
+        if object["immutable"] != true {
+            causes.forbidden("immutable", "field is immutable when `immutable` is set");
+        }
+        for part in ["data", "binaryData"] {
+            if before[part] != object[part] {
+                causes.forbidden(part, "field is immutable when `immutable` is set");
+            }
+        }
+    }
+}
+
 fn config(object: &Value, before: Option<&Value>, causes: &mut Causes) {
+    if let Some(before) = before {
+        config_changes(object, before, causes);
+    }
     for part in ["data", "binaryData"] {
         for key in object[part].as_object().into_iter().flatten().map(|(key, _)| key) {
             let valid = !key.is_empty()
@@ -258,19 +278,5 @@ fn config(object: &Value, before: Option<&Value>, causes: &mut Causes) {
     };
     for key in needs.iter().filter(|key| object["kind"] == "Secret" && object["data"][**key].is_null()) {
         causes.required(format!("data[{key}]"), "");
-    }
-    let Some(before) = before else { return };
-    if object["kind"] == "Secret" && before["type"] != object["type"] {
-        causes.invalid("type", &object["type"], "field is immutable");
-    }
-    if before["immutable"] == true {
-        if object["immutable"] != true {
-            causes.forbidden("immutable", "field is immutable when `immutable` is set");
-        }
-        for part in ["data", "binaryData"] {
-            if before[part] != object[part] {
-                causes.forbidden(part, "field is immutable when `immutable` is set");
-            }
-        }
     }
 }

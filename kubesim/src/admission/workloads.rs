@@ -16,6 +16,14 @@ const SET_UPDATE: &str = "updates to statefulset spec for fields other than 'rep
 pub(super) fn pod(object: &Value, before: Option<&Value>, causes: &mut Causes) {
     pod_spec(&object["spec"], "spec", causes);
     let Some(before) = before else { return };
+    for list in ["containers", "initContainers"] {
+        let count = |pod: &Value| pod["spec"][list].as_array().map_or(0, Vec::len);
+        if count(before) != count(object) {
+            let why = "pod updates may not add or remove containers";
+            causes.forbidden(format!("spec.{list}"), why);
+            return;
+        }
+    }
     let fixed = |spec: &Value| {
         let mut spec = spec.clone();
         for list in ["containers", "initContainers"] {
@@ -57,7 +65,11 @@ pub(super) fn workload(kind: &str, object: &Value, before: Option<&Value>, minor
     if kind == "StatefulSet" {
         stateful_strategy(spec, causes);
     }
-    if kind != "DaemonSet" {
+    if kind == "DaemonSet" {
+        if before.is_some_and(|before| before["spec"]["selector"] != spec["selector"]) {
+            causes.invalid("spec.selector", &spec["selector"], IMMUTABLE);
+        }
+    } else {
         not_negative("spec.replicas", &spec["replicas"], causes);
     }
     selector(kind, spec, causes);
@@ -76,6 +88,7 @@ pub(super) fn workload(kind: &str, object: &Value, before: Option<&Value>, minor
             }
             &[]
         }
+        "DaemonSet" => &[],
         "StatefulSet" => &["selector", "volumeClaimTemplates", "serviceName", "podManagementPolicy"],
         _ => &["selector"],
     };
@@ -226,14 +239,18 @@ fn stateful_strategy(spec: &Value, causes: &mut Causes) {
 pub(super) fn job(object: &Value, before: Option<&Value>, causes: &mut Causes) {
     let spec = &object["spec"];
     // Its selector is made for it; one that is asked for needs a word.
-    let asked = before.is_none() && !spec["selector"].is_null();
-    if asked && spec["manualSelector"] != true {
+    let asked = before.is_some() || !spec["selector"].is_null();
+    if before.is_none() && asked && spec["manualSelector"] != true {
         causes.invalid("spec.selector", &spec["selector"], "`selector` not auto-generated");
     }
     job_spec(spec, "spec", causes);
     let labels = &spec["template"]["metadata"]["labels"];
     let selects = LabelSelector::from_value(&spec["selector"]);
-    if asked && !selects.is_some_and(|selector| selector.matches(labels.as_object())) {
+    if before.is_some() && spec["selector"].is_null() {
+        causes.required("spec.selector", "");
+    }
+    let selected = selects.is_some_and(|it| !spec["selector"].is_null() && it.matches(labels.as_object()));
+    if asked && !selected {
         let why = "`selector` does not match template `labels`";
         causes.invalid("spec.template.metadata.labels", labels, why);
     }

@@ -135,6 +135,8 @@ fn list(resource: &Resource, items: &[Object], metadata: Value, call: &Call) -> 
         }
         Format::Metadata(version) => {
             let items: Vec<Value> = items.iter().map(|item| partial(resource, item, version)).collect();
+            // The real server gathers them in a list that it makes with the first.
+            let items = if items.is_empty() { Value::Null } else { Value::Array(items) };
             let list = json!({
                 "kind": "PartialObjectMetadataList", "apiVersion": format!("meta.k8s.io/{version}"),
                 "metadata": metadata, "items": items,

@@ -15,6 +15,9 @@ use crate::resources::Resource;
 use crate::status::Status;
 use crate::store::{Meta, Object};
 
+/// How often a change is computed again because another writer was faster.
+const ATTEMPTS: u32 = 10;
+
 impl Core {
     /// PUT of an object, or of the part of it that a subresource names.
     pub(super) fn replace(
@@ -27,6 +30,10 @@ impl Core {
         let mut object = self.body_object(call, resource)?;
         let name = call.info.name.clone();
         matches_request(call, resource, &mut object)?;
+        let found = self.object(call, resource);
+        if part.is_none() && found.is_err() && !is_created_by_put(resource) {
+            return found.map(|found| Reply::Object(StatusCode::OK, resource.clone(), found));
+        }
         if object.resource_version().bytes().any(|byte| !byte.is_ascii_digit()) {
             let version = object.resource_version();
             return Err(Status::new(
@@ -35,42 +42,32 @@ impl Core {
                 format!("strconv.ParseUint: parsing \"{version}\": invalid syntax"),
             ));
         }
-        if part.is_none() && self.object(call, resource).is_err() {
+        if part.is_none() && found.is_err() {
             return self.replace_missing(call, resource, object);
         }
-        if resource.custom.is_some() && object.resource_version().is_empty() {
-            return Err(Status::invalid(
-                &resource.group,
-                &resource.plural,
-                &name,
-                "metadata.resourceVersion: Invalid value: 0: must be specified for an update",
-            ));
+        if needs_version(resource) && object.resource_version().is_empty() {
+            let mut causes = admission::Causes::default();
+            causes.invalid("metadata.resourceVersion", &json!(0), "must be specified for an update");
+            // The real server names the resource here, not its kind.
+            causes.finish(&resource.group, &resource.plural, &name)?;
         }
         let writer = self.writer(call, part);
-        let object = self.change(call, resource, part, &writer, move |_, _| Ok(object))?;
+        let object = self.change(call, resource, part, &writer, move |_, _| Ok(object.clone()))?;
         Ok(Reply::Object(StatusCode::OK, resource.clone(), object))
     }
 
-    /// PUT of an object that is not there: some kinds are created by it.
+    /// PUT of an object that is not there, of a kind that is created by it.
     fn replace_missing(
         &self,
         call: &mut Call,
         resource: &Arc<Resource>,
-        object: Value,
+        mut object: Value,
     ) -> Result<Reply, Status> {
-        let created = matches!(
-            (resource.group.as_str(), resource.plural.as_str()),
-            ("rbac.authorization.k8s.io", _)
-                | ("coordination.k8s.io", "leases")
-                | ("node.k8s.io", "runtimeclasses")
-                | ("" | "events.k8s.io", "limitranges" | "events" | "services" | "endpoints")
-        );
-        if !created {
-            return Err(Status::not_found(&resource.group, &resource.plural, object.name()));
-        }
         if !object.uid().is_empty() {
             return Err(other_uid(resource, &object, object.uid(), ""));
         }
+        // Which version it is that is not there, nobody asks.
+        put(&mut object["metadata"], "resourceVersion", None);
         self.create_new(call, resource, object)
     }
 
@@ -171,7 +168,7 @@ impl Core {
         resource: &Resource,
         part: Option<&str>,
         writer: &managed::Writer,
-        next: impl FnOnce(&mut Call, &Value) -> Result<Value, Status>,
+        mut next: impl FnMut(&mut Call, &Value) -> Result<Value, Status>,
     ) -> Result<Object, Status> {
         let storage = resource.storage();
         let namespace = storage_namespace(call, resource).to_owned();
@@ -179,21 +176,30 @@ impl Core {
         // Admission reads other objects, which it cannot under the store's lock: so compute first, and
         // write only if the object is still the one that was computed from. Nothing runs between the two
         // unless another thread writes; then it is computed again.
-        let Some(current) = self.store.get(&storage, &namespace, &name) else {
-            return Err(Status::not_found(&resource.group, &resource.plural, &name));
-        };
-        let wanted = next(call, &current)?;
-        let wanted = self.settle(call, resource, part, writer, &current, wanted)?;
-        if call.info.dry_run() {
-            return Ok(Arc::new(wanted));
-        }
-        self.store.update(&storage, &namespace, &name, |found| {
-            if found.resource_version() != current.resource_version() {
-                return Err(modified(resource, &name));
+        let mut attempts = 0;
+        loop {
+            let Some(current) = self.store.get(&storage, &namespace, &name) else {
+                return Err(Status::not_found(&resource.group, &resource.plural, &name));
+            };
+            let wanted = next(call, &current)?;
+            let wanted = self.settle(call, resource, part, writer, &current, wanted)?;
+            if call.info.dry_run() {
+                return Ok(Arc::new(wanted));
             }
-            *found = wanted;
-            Ok(())
-        })
+            let mut overtaken = false;
+            let written = self.store.update(&storage, &namespace, &name, |found| {
+                overtaken = found.resource_version() != current.resource_version();
+                if overtaken {
+                    return Err(modified(resource, &name));
+                }
+                *found = wanted;
+                Ok(())
+            });
+            attempts += 1;
+            if !overtaken || attempts == ATTEMPTS {
+                return written;
+            }
+        }
     }
 
     /// What is stored when a client wants `wanted`: the parts that this request may not write are put
@@ -265,6 +271,32 @@ impl Core {
         }
         Ok(wanted)
     }
+}
+
+/// Whether PUT of an object that is not there makes it.
+fn is_created_by_put(resource: &Resource) -> bool {
+    matches!(
+        (resource.group.as_str(), resource.plural.as_str()),
+        ("rbac.authorization.k8s.io", _)
+            | ("coordination.k8s.io", "leases")
+            | ("node.k8s.io", "runtimeclasses")
+            | ("" | "events.k8s.io", "limitranges" | "events" | "services" | "endpoints")
+    )
+}
+
+/// Whether PUT must say which version it replaces.
+fn needs_version(resource: &Resource) -> bool {
+    resource.custom.is_some()
+        || matches!(
+            (resource.group.as_str(), resource.plural.as_str()),
+            ("coordination.k8s.io" | "admissionregistration.k8s.io", _)
+                | ("policy", "poddisruptionbudgets")
+                | ("node.k8s.io", "runtimeclasses")
+                | (
+                    "storage.k8s.io",
+                    "csidrivers" | "csinodes" | "volumeattachments" | "csistoragecapacities"
+                )
+        )
 }
 
 /// An object is written where its name and namespace say; a namespace that it leaves open is that of the request.
