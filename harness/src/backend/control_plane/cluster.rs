@@ -77,12 +77,6 @@ impl Up {
     }
 }
 
-/// Waits until what can be running runs, and forgets how it came to that.
-async fn settled(plane: &Plane, kubelets: &Remote) -> Result<(), ClusterError> {
-    settle::settled(plane, Some(kubelets), settle::QUIET).await?;
-    restore::forget_events(plane.etcd()).await
-}
-
 /// Kubelets that the API server knows, and a node of each.
 async fn kubelets(plane: &Plane, shape: &ClusterShape, region: &str) -> Result<Remote, ClusterError> {
     let failed = |error: &dyn std::fmt::Display| ClusterError::new(format!("start kubelets: {error}"));
