@@ -502,8 +502,19 @@ impl Stage<'_> {
             self.running.last().map_or((0, 0), |(_, before)| (before.requests, before.calls));
         if let Some(pattern) = &wait.request {
             let seen = self.cluster.requests();
-            if !seen.iter().skip(requests).any(|it| expect::request_matches(pattern, it)) {
-                return Ok(Some(format!("no such request among {}", seen.len().saturating_sub(requests))));
+            let such = seen.iter().skip(requests).filter(|it| expect::request_matches(pattern, it)).count();
+            if such < wait.count.map_or(1, |count| count as usize) {
+                let all = seen.len().saturating_sub(requests);
+                return Ok(Some(match such {
+                    0 => format!("no such request among {all}"),
+                    fewer => format!("only {fewer} such requests among {all}"),
+                }));
+            }
+        }
+        if let Some(text) = &wait.stderr {
+            let said = self.running.last().is_some_and(|(subject, _)| subject.has_said(text));
+            if !said {
+                return Ok(Some(format!("the installer has not written {text:?}")));
             }
         }
         if let Some(pattern) = &wait.tool {

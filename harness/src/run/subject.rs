@@ -84,6 +84,11 @@ impl Subject {
         matches!(self.child.try_wait(), Ok(Some(_)))
     }
 
+    /// Whether it has written this to its standard error so far.
+    pub(super) fn has_said(&self, text: &str) -> bool {
+        self.stderr.has(text)
+    }
+
     /// Waits for its end, which its deadline or the switch may bring about.
     pub(super) async fn end(mut self, stop: &Stop) -> std::io::Result<Ended> {
         let left = (self.deadline + GRACE).saturating_sub(self.began.elapsed());
@@ -216,6 +221,11 @@ impl Capture {
             }
         });
         Self { task, seen }
+    }
+
+    fn has(&self, text: &str) -> bool {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&seen.kept).contains(text)
     }
 
     async fn finish(mut self) -> Output {

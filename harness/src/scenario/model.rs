@@ -259,6 +259,10 @@ pub struct Wait {
     pub settled: bool,
     /// The tap has seen such a request of the installer.
     pub request: Option<RequestPattern>,
+    /// So many of them; one when not given.
+    pub count: Option<u32>,
+    /// The running installer has written this to its standard error.
+    pub stderr: Option<String>,
     /// An interposer has seen such a call start.
     pub tool: Option<ToolPattern>,
     /// The cluster has such an object.

@@ -166,7 +166,8 @@ fn check(name: &str, text: &str, scenario: &Scenario) -> Result<(), ScenarioErro
         let problem = format!("{version:?} is not a version of Kubernetes");
         return wrong(scenario.name.line, problem, "write a minor version in quotes, such as \"1.37\"");
     }
-    let mut running = false;
+    // Installers that run in the background.
+    let mut running = 0;
     let mut judged = false;
     let swept: Vec<usize> = (0..scenario.steps.len())
         .filter(|&index| scenario.steps[index].run.as_ref().is_some_and(|run| run.kill_after.is_some()))
@@ -189,25 +190,25 @@ fn check(name: &str, text: &str, scenario: &Scenario) -> Result<(), ScenarioErro
         };
         judged |= step.expect.is_some();
         match kind {
-            StepKind::Run(run) if run.beside && (!running || run.background) => {
-                let help = "start one with `run: { background: true }` first, and this one in the foreground";
+            StepKind::Run(run) if run.beside && running == 0 => {
+                let help = "start one with `run: { background: true }` first";
                 return wrong(step.line, "there is nothing to run beside".into(), help);
             }
-            StepKind::Run(run) if running && !run.beside => {
+            StepKind::Run(run) if running > 0 && !run.beside => {
                 let help = "end it first with `wait: { exit: true }` or `kill`";
                 return wrong(step.line, "the installer is still running in the background".into(), help);
             }
-            StepKind::Run(run) => running = running || run.background,
-            StepKind::Kill(_) if !running => {
+            StepKind::Run(run) => running += u32::from(run.background),
+            StepKind::Kill(_) if running == 0 => {
                 let help = "start the installer with `run: { background: true }` first";
                 return wrong(step.line, "nothing is running that could be killed".into(), help);
             }
-            StepKind::Wait(wait) if wait.exit && !running => {
+            StepKind::Wait(wait) if wait.exit && running == 0 => {
                 let help = "start the installer with `run: { background: true }` first";
                 return wrong(step.line, "nothing is running whose end could be waited for".into(), help);
             }
-            StepKind::Kill(_) => running = false,
-            StepKind::Wait(wait) if wait.exit => running = false,
+            StepKind::Kill(_) => running -= 1,
+            StepKind::Wait(wait) if wait.exit => running -= 1,
             StepKind::Heal(label) if !labels.contains(&label) => {
                 let help = crate::names::nearest(label, labels.iter().copied())
                     .map_or_else(|| "inject it first".to_owned(), |near| format!("did you mean `{near}`?"));
@@ -216,7 +217,7 @@ fn check(name: &str, text: &str, scenario: &Scenario) -> Result<(), ScenarioErro
             _ => {}
         }
     }
-    if running {
+    if running > 0 {
         let line = scenario.steps.last().map_or(0, |step| step.line);
         let help = "end the scenario with `wait: { exit: true }` or `kill`";
         return wrong(line, "the installer would still be running at the end".into(), help);
