@@ -19,11 +19,17 @@ fn is_empty(list: &Value) -> bool {
 
 /// The rules of a Role or, when not `namespaced`, of a ClusterRole.
 pub(super) fn rules(object: &Value, namespaced: bool, minor: u8, causes: &mut Causes) {
+    // From 1.37 this rule is declared with the type, and told after all others.
+    let mut declared = Vec::new();
     for (index, rule) in items(&object["rules"]) {
         let at = format!("rules[{index}]");
         if is_empty(&rule["verbs"]) {
-            let why = if minor < 37 { "verbs must contain at least one value" } else { "" };
-            causes.required(format!("{at}.verbs"), why);
+            let field = format!("{at}.verbs");
+            if minor < 37 {
+                causes.required(field, "verbs must contain at least one value");
+            } else {
+                declared.push(field);
+            }
         }
         let urls = &rule["nonResourceURLs"];
         if !is_empty(urls) {
@@ -47,6 +53,7 @@ pub(super) fn rules(object: &Value, namespaced: bool, minor: u8, causes: &mut Ca
             causes.required(format!("{at}.resources"), "resource rules must supply at least one resource");
         }
     }
+    declared.into_iter().for_each(|field| causes.required(field, ""));
 }
 
 /// A RoleBinding or, when not `namespaced`, a ClusterRoleBinding.

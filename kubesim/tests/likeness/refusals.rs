@@ -125,7 +125,7 @@ async fn wrong_objects_are_refused_with_every_cause() {
             json!({"metadata": meta, "rules": [{"apiGroups": [""], "resources": [], "verbs": []}]}),
             422,
             "Invalid",
-            "Role.rbac.authorization.k8s.io \"x\" is invalid: [rules[0].verbs: Required value: verbs must contain at least one value, rules[0].resources: Required value: resource rules must supply at least one resource]",
+            "Role.rbac.authorization.k8s.io \"x\" is invalid: [rules[0].resources: Required value: resource rules must supply at least one resource, rules[0].verbs: Required value]",
         ),
         (
             Method::POST,
