@@ -59,21 +59,21 @@ impl ServerClock {
         let least = date.duration_since(came);
         let most = date.duration_since(sent).saturating_add(CUT_OFF).max(least);
         let known = self.stretches.last().map(|stretch| stretch.skew);
-        let skew = known.unwrap_or_default().clamp(least, most);
-        let by = skew.saturating_sub(known.unwrap_or_default());
-        match (known, self.stretches.last_mut()) {
-            (Some(_), Some(stretch)) if by.abs() <= CLOSE => {
-                (stretch.skew, stretch.last) = (skew, sent);
-                None
+        let before = known.unwrap_or_default();
+        let nearest = before.clamp(least, most);
+        if (nearest.saturating_sub(before)).abs() <= CLOSE {
+            match self.stretches.last_mut() {
+                Some(stretch) => (stretch.skew, stretch.last) = (nearest, sent),
+                None => self.stretches.push(Stretch { skew: nearest, first: came, last: sent }),
             }
-            (known, _) => {
-                self.stretches.push(Stretch { skew, first: came, last: sent });
-                if known.is_some() {
-                    return Some(News::Jumped(by));
-                }
-                (skew.abs() > CLOSE).then_some(News::Apart(skew))
-            }
+            return None;
         }
+        // The least of what it may be makes what it has written as young as it may be.
+        self.stretches.push(Stretch { skew: least, first: came, last: sent });
+        Some(match known {
+            None => News::Apart(least),
+            Some(known) => News::Jumped(least.saturating_sub(known)),
+        })
     }
 
     /// How far it is ahead of ours now, when that is more than a request takes.
