@@ -35,8 +35,9 @@ struct Proof {
     of: usize,
 }
 
-/// How many installers are at work at the same time: while the longest scenarios of one end, the others go on.
-const AT_ONCE: usize = 4;
+/// How many installers are at work at the same time: while the longest scenarios of one end, the next begins. With more,
+/// the scenarios that are heavy (a cluster of hundreds of nodes) meet and make each other late.
+const AT_ONCE: usize = 2;
 
 /// Ends the run that it reports on once a scenario has failed.
 struct FailFast(Stop);
