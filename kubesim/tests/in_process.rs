@@ -74,13 +74,13 @@ async fn the_runtime_watcher_sees_every_object_with_a_streaming_list() {
     for name in ["a", "b"] {
         maps.create(&PostParams::default(), &config_map(name, "x")).await.unwrap();
     }
-    let config = kube::runtime::watcher::Config::default().streaming_lists();
-    let mut stream = std::pin::pin!(kube::runtime::watcher(maps.clone(), config));
+    let config = kube_runtime::watcher::Config::default().streaming_lists();
+    let mut stream = std::pin::pin!(kube_runtime::watcher(maps.clone(), config));
     let mut names = Vec::new();
     while let Some(event) = stream.next().await {
         match event.unwrap() {
-            kube::runtime::watcher::Event::InitApply(map) => names.push(map.metadata.name.unwrap()),
-            kube::runtime::watcher::Event::InitDone => break,
+            kube_runtime::watcher::Event::InitApply(map) => names.push(map.metadata.name.unwrap()),
+            kube_runtime::watcher::Event::InitDone => break,
             _ => {}
         }
     }

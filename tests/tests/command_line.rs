@@ -45,6 +45,7 @@ fn each(report: &Value, field: &str) -> Vec<String> {
 #[case("test")]
 #[case("bench")]
 #[case("assets")]
+#[case("conform")]
 fn help_says_how_it_is_called_and_gives_examples(#[case] command: &str) {
     let mut words: Vec<&str> = command.split(' ').collect();
     words.push("--help");

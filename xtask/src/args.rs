@@ -106,13 +106,7 @@ Examples:
 A goal that is missed shows as ✗ and does not change the exit code: figures depend on the machine.")]
     Bench(BenchArgs),
     /// Compare the embedded cluster with a real API server, request by request.
-    #[command(after_help = "\
-The reference is changed at will: never name a cluster that somebody needs.
-
-Examples:
-  cargo xtask conform --reference ./kubeconfig
-  cargo xtask conform --reference ./kubeconfig --seed 7 --sequences 500
-  cargo xtask conform --reference ./kubeconfig --replay target/conform/1-1.json")]
+    #[command(disable_help_flag = true)]
     Conform(ConformArgs),
 }
 
@@ -330,26 +324,7 @@ pub(crate) enum Area {
 
 #[derive(Args, Debug)]
 pub(crate) struct ConformArgs {
-    /// Kubeconfig of the API server to compare with, whose content may be changed at will; a control plane is
-    /// started when not given.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) reference: Option<PathBuf>,
-    /// Decides every request.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub(crate) seed: u64,
-    /// How many sequences of requests.
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    pub(crate) sequences: u32,
-    /// How many cases for the schedulers, on a reference without nodes.
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    pub(crate) scheduling: u32,
-    /// Sessions of real tools whose name begins so; `none` for none. All when not given.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) sessions: Option<String>,
-    /// How many new divergences are shrunk to the shortest sequence and kept; the others are told as they were met.
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    pub(crate) shrink: usize,
-    /// Play one kept sequence again instead.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) replay: Option<PathBuf>,
+    /// Passed on to `conform`.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) rest: Vec<String>,
 }

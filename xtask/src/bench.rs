@@ -52,7 +52,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
     };
     let asked = |area: &&Area| args.areas.is_empty() || args.areas.contains(area);
     let runtime = interrupt::runtime()?;
-    runtime.block_on(async { interrupt::listen(stop.clone()) })?;
+    runtime.block_on(async { interrupt::listen(&stop) })?;
     let mut figures = Vec::new();
     let mut add = |measured: Vec<Figure>| {
         if args.format == Format::Human {

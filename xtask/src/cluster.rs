@@ -35,7 +35,7 @@ fn up(args: &UpArgs) -> Result<ExitCode, Failure> {
     let interposer = build::executable(&built, "interpose")?.to_owned();
     let stop = Stop::default();
     interrupt::runtime()?.block_on(async {
-        interrupt::listen(stop.clone())?;
+        interrupt::listen(&stop)?;
         let faults = scenario.as_ref().map(|it| it.faults.clone()).unwrap_or_default();
         let standing = Standing::up(&backend, &shape, faults, args.seed, &interposer, &ledger::folder())
             .await

@@ -2,7 +2,6 @@
 
 use harness::run::Stop;
 use harness::verdict::ExitCode;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::failure::Failure;
 
@@ -21,29 +20,9 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     })
 }
 
-/// Throws the switch at SIGINT, at SIGTERM, and at SIGHUP, which comes when the terminal is closed. Must be called within a runtime.
-pub(crate) fn listen(stop: Stop) -> Result<(), Failure> {
-    let failed =
-        |error| Failure::new(ExitCode::Infrastructure, format!("failed to listen for signals: {error}"));
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut hang_up = signal(SignalKind::hangup()).map_err(failed)?;
-    tokio::spawn(async move {
-        for times in 0.. {
-            tokio::select! {
-                biased;
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-                _ = hang_up.recv() => {}
-            }
-            if times == 0 {
-                stop.trigger();
-                anstream::eprintln!("\ninterrupted: clearing up; once more to leave at once");
-            } else {
-                anstream::eprintln!("left at once\n\nhint: cargo xtask cluster prune");
-                std::process::exit(i32::from(ExitCode::Interrupted.code()));
-            }
-        }
-    });
-    Ok(())
+/// Throws the switch at a signal. Must be called within a runtime.
+pub(crate) fn listen(stop: &Stop) -> Result<(), Failure> {
+    stop.at_signals(|words| anstream::eprintln!("{words}")).map_err(|error| {
+        Failure::new(ExitCode::Infrastructure, format!("failed to listen for signals: {error}"))
+    })
 }

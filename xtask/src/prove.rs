@@ -67,7 +67,7 @@ pub(crate) fn run(args: &ProveArgs) -> Result<ExitCode, Failure> {
     let interposer = build::executable(&built, "interpose")?.to_owned();
     let stop = Stop::default();
     let runtime = interrupt::runtime()?;
-    runtime.block_on(async { interrupt::listen(stop.clone()) })?;
+    runtime.block_on(async { interrupt::listen(&stop) })?;
     let mut installers = vec![(RIGHT.to_owned(), "passes all".to_owned(), scenario::built_in(&built)?)];
     for defect in defects {
         let installer = Installer::new(program, &[&defect.name, "{args}"], defect.name.as_str())?;

@@ -119,7 +119,7 @@ fn execute(names: &[String], args: &RunArgs) -> Result<ExitCode, Failure> {
     let reporters = reporters(args)?;
     let runtime = interrupt::runtime()?;
     let outcome = runtime.block_on(async {
-        interrupt::listen(stop)?;
+        interrupt::listen(&stop)?;
         suite.run(reporters).await.map_err(Failure::from)
     })?;
     Ok(outcome.exit)

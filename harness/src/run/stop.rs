@@ -1,6 +1,9 @@
 //! The switch that ends a run early.
 
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+
+use crate::verdict::ExitCode;
 
 /// The switch. Cloning shares it.
 #[derive(Clone, Debug)]
@@ -32,6 +35,38 @@ impl Stop {
     #[must_use]
     pub fn is_triggered(&self) -> bool {
         *self.sender.borrow() || self.parent.as_ref().is_some_and(|parent| parent.is_triggered())
+    }
+
+    /// Throws the switch at SIGINT, at SIGTERM, and at SIGHUP, which comes when the terminal is closed, so that the
+    /// run ends in order; a second signal ends the process at once. Either is told to `say`, for a person. Must be
+    /// called within a runtime.
+    ///
+    /// # Errors
+    ///
+    /// When the system takes no listener.
+    pub fn at_signals(&self, say: fn(&str)) -> std::io::Result<()> {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut hang_up = signal(SignalKind::hangup())?;
+        let stop = self.clone();
+        tokio::spawn(async move {
+            for times in 0.. {
+                tokio::select! {
+                    biased;
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                    _ = hang_up.recv() => {}
+                }
+                if times == 0 {
+                    stop.trigger();
+                    say("\ninterrupted: clearing up; once more to leave at once");
+                } else {
+                    say("left at once\n\nhint: cargo xtask cluster prune");
+                    std::process::exit(i32::from(ExitCode::Interrupted.code()));
+                }
+            }
+        });
+        Ok(())
     }
 
     /// Waits until it is thrown.
