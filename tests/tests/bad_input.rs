@@ -37,6 +37,20 @@ control: { cluster: { nodes: 2 } }
     "did you mean `coredns`?"
 )]
 #[case::an_unknown_step("  - run:", "  - ran:", ":6:5", "unknown field", "did you mean `run`?")]
+#[case::a_wait_for_the_words_of_nobody(
+    "steps:\n",
+    "steps:\n  - wait: { stderr: Karpenter }\n",
+    ":6:1",
+    "nothing is running that could write",
+    "run: { background: true }"
+)]
+#[case::a_wait_for_so_many_of_nothing(
+    "steps:\n",
+    "steps:\n  - wait: { count: 2 }\n",
+    ":6:1",
+    "none is named",
+    "request: {"
+)]
 #[case::no_expectation(
     "    expect:\n      exit: 3\n",
     "",

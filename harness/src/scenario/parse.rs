@@ -207,6 +207,18 @@ fn check(name: &str, text: &str, scenario: &Scenario) -> Result<(), ScenarioErro
                 let help = "start the installer with `run: { background: true }` first";
                 return wrong(step.line, "nothing is running whose end could be waited for".into(), help);
             }
+            StepKind::Wait(wait) if wait.stderr.is_some() && running == 0 => {
+                let help = "start the installer with `run: { background: true }` first";
+                return wrong(
+                    step.line,
+                    "nothing is running that could write to its standard error".into(),
+                    help,
+                );
+            }
+            StepKind::Wait(wait) if wait.count.is_some() && wait.request.is_none() => {
+                let help = "say of which: `request: { verb: create, resource: pods }`";
+                return wrong(step.line, "`count` counts requests, and none is named".into(), help);
+            }
             StepKind::Kill(_) => running -= 1,
             StepKind::Wait(wait) if wait.exit => running -= 1,
             StepKind::Heal(label) if !labels.contains(&label) => {

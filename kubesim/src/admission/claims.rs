@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::causes::Causes;
 use super::quantity;
+use crate::store::drop_fields;
 
 const MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
 
@@ -46,19 +47,15 @@ fn changes(object: &Value, before: &Value, causes: &mut Causes) {
     let (old, new) = (&before["spec"], &object["spec"]);
     let fixed = |spec: &Value| {
         let mut spec = spec.clone();
-        if let Some(fields) = spec.as_object_mut() {
-            if old["volumeName"].as_str().is_none_or(str::is_empty) {
-                fields.remove("volumeName");
-            }
-            if old["storageClassName"].is_null() && !new["storageClassName"].is_null() {
-                fields.remove("storageClassName");
-            }
-            if bound {
-                fields.remove("volumeAttributesClassName");
-            }
+        if old["volumeName"].as_str().is_none_or(str::is_empty) {
+            drop_fields(&mut spec, &["volumeName"]);
         }
-        if bound && let Some(requests) = spec["resources"]["requests"].as_object_mut() {
-            requests.remove("storage");
+        if old["storageClassName"].is_null() && !new["storageClassName"].is_null() {
+            drop_fields(&mut spec, &["storageClassName"]);
+        }
+        if bound {
+            drop_fields(&mut spec, &["volumeAttributesClassName"]);
+            drop_fields(&mut spec["resources"]["requests"], &["storage"]);
         }
         spec
     };

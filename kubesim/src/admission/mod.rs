@@ -24,7 +24,7 @@ pub(crate) use authorize::{Attributes, authorize, decide, require, rules_for};
 pub(crate) use causes::Causes;
 pub(crate) use decode::{check_fields, check_patched};
 pub(crate) use defaults::apply as fill;
-pub(crate) use pods::{label_with_place, labels_place};
+pub(crate) use pods::{label_with, place_of};
 pub(crate) use quota::status as quota_status;
 pub(crate) use validate::{key_error as label_key_error, value_error as label_value_error};
 

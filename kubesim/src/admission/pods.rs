@@ -31,18 +31,25 @@ pub(super) fn admit_update(current: &Value, pod: &mut Value) {
     tolerations(&mut pod["spec"]);
 }
 
-/// Whether a pod that gets a node gets the labels of its place too: the feature gate `PodTopologyLabelsAdmission`,
-/// on by default from 1.35.
-pub(crate) fn labels_place(minor: u8) -> bool {
-    minor >= 35
+/// From which minor version on a pod that gets a node gets the labels of its place too: the feature gate
+/// `PodTopologyLabelsAdmission`, on by default from 1.35.
+const PLACE_IS_LABELLED: std::ops::RangeFrom<u8> = 35..;
+
+/// The zone and region of a node, as labels for the pods that are bound to it.
+pub(crate) fn place_of(store: &Store, minor: u8, node: &str) -> serde_json::Map<String, Value> {
+    let node =
+        PLACE_IS_LABELLED.contains(&minor).then(|| store.get(&GroupResource::new("", "nodes"), "", node));
+    let keys = ["topology.kubernetes.io/zone", "topology.kubernetes.io/region"];
+    let Some(node) = node.flatten() else { return serde_json::Map::new() };
+    let labels =
+        keys.iter().filter_map(|key| Some(((*key).to_owned(), node["metadata"]["labels"].get(key)?.clone())));
+    labels.collect()
 }
 
-/// Gives a pod the zone and region of its node as labels, over those that it has.
-pub(crate) fn label_with_place(pod: &mut Value, node: &Value) {
-    for key in ["topology.kubernetes.io/zone", "topology.kubernetes.io/region"] {
-        if let Some(value) = node["metadata"]["labels"].get(key) {
-            pod["metadata"]["labels"][key] = value.clone();
-        }
+/// Gives a pod the labels of its place, over those that it has.
+pub(crate) fn label_with(pod: &mut Value, place: &serde_json::Map<String, Value>) {
+    for (key, value) in place {
+        pod["metadata"]["labels"][key] = value.clone();
     }
 }
 

@@ -8,6 +8,7 @@ use super::causes::Causes;
 use super::quantity;
 use super::validate::{LABEL, is_label, key_errors, labels};
 use crate::selector::LabelSelector;
+use crate::store::drop_fields;
 
 const POD_UPDATE: &str = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 const IMMUTABLE: &str = "field is immutable";
@@ -31,28 +32,25 @@ pub(super) fn pod(object: &Value, before: Option<&Value>, causes: &mut Causes) {
                 container["image"] = Value::Null;
             }
         }
-        if let Some(fields) = spec.as_object_mut() {
-            for field in [
+        drop_fields(
+            &mut spec,
+            &[
                 "activeDeadlineSeconds",
                 "tolerations",
                 "terminationGracePeriodSeconds",
                 "ephemeralContainers",
                 "schedulingGates",
-            ] {
-                fields.remove(field);
-            }
-        }
+            ],
+        );
         spec
     };
     let mut kept = fixed(&before["spec"]);
     let wanted = fixed(&object["spec"]);
     // The subresource resize writes resources; the scheduler's binding writes the node.
     if before["spec"]["nodeName"].is_null() {
-        kept["nodeName"] = wanted["nodeName"].clone();
-        if kept["nodeName"].is_null()
-            && let Some(fields) = kept.as_object_mut()
-        {
-            fields.remove("nodeName");
+        drop_fields(&mut kept, &["nodeName"]);
+        if let Some(node) = wanted.get("nodeName") {
+            kept["nodeName"] = node.clone();
         }
     }
     if kept != wanted {
@@ -99,8 +97,9 @@ pub(super) fn workload(kind: &str, object: &Value, before: Option<&Value>, minor
 
 fn fixed_set(spec: &Value) -> Value {
     let mut spec = spec.clone();
-    if let Some(fields) = spec.as_object_mut() {
-        for field in [
+    drop_fields(
+        &mut spec,
+        &[
             "replicas",
             "ordinals",
             "template",
@@ -108,10 +107,8 @@ fn fixed_set(spec: &Value) -> Value {
             "revisionHistoryLimit",
             "persistentVolumeClaimRetentionPolicy",
             "minReadySeconds",
-        ] {
-            fields.remove(field);
-        }
-    }
+        ],
+    );
     spec
 }
 

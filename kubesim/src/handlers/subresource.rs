@@ -15,6 +15,7 @@ use super::follow::Follower;
 use super::logs::LogRequest;
 use super::negotiate::Media;
 use super::{Call, Core, header, storage_namespace};
+use crate::admission;
 use crate::patch::Patch;
 use crate::resources::Resource;
 use crate::selector::LabelSelector;
@@ -155,9 +156,7 @@ impl Core {
         }
         let now = self.store.clock().rfc3339();
         let pods = GroupResource::new("", "pods");
-        let place = crate::admission::labels_place(self.minor)
-            .then(|| self.store.get(&GroupResource::new("", "nodes"), "", &node))
-            .flatten();
+        let place = admission::place_of(&self.store, self.minor, &node);
         self.store.update(&pods, &call.info.namespace, &name, |pod| {
             let refused = |why: String| Err(Status::conflict("", "pods/binding", &name, &why));
             if pod.is_terminating() {
@@ -170,9 +169,7 @@ impl Core {
                 return Ok(());
             }
             pod["spec"]["nodeName"] = json!(node);
-            if let Some(place) = &place {
-                crate::admission::label_with_place(pod, place);
-            }
+            admission::label_with(pod, &place);
             let condition = json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now});
             let conditions = &mut pod["status"]["conditions"];
             match conditions.as_array_mut() {

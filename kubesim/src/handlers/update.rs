@@ -30,10 +30,11 @@ impl Core {
         let mut object = self.body_object(call, resource)?;
         let name = call.info.name.clone();
         matches_request(call, resource, &mut object)?;
-        let found = self.object(call, resource);
-        if part.is_none() && found.is_err() && !is_created_by_put(resource) {
-            return found.map(|found| Reply::Object(StatusCode::OK, resource.clone(), found));
-        }
+        let missing = if part.is_none() { self.object(call, resource).err() } else { None };
+        let created = match missing {
+            Some(missing) if !is_created_by_put(resource) => return Err(missing),
+            missing => missing.is_some(),
+        };
         if object.resource_version().bytes().any(|byte| !byte.is_ascii_digit()) {
             let version = object.resource_version();
             return Err(Status::new(
@@ -42,7 +43,7 @@ impl Core {
                 format!("strconv.ParseUint: parsing \"{version}\": invalid syntax"),
             ));
         }
-        if part.is_none() && found.is_err() {
+        if created {
             return self.replace_missing(call, resource, object);
         }
         if needs_version(resource) && object.resource_version().is_empty() {

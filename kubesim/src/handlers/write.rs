@@ -11,7 +11,7 @@ use crate::admission;
 use crate::patch::managed;
 use crate::resources::{Resource, split_api_version};
 use crate::status::Status;
-use crate::store::{GroupResource, Meta, has_generation};
+use crate::store::{GroupResource, Meta, drop_fields, has_generation};
 
 impl Core {
     /// The body as an object of `resource`, with its kind and API version set, nulls dropped.
@@ -62,9 +62,7 @@ impl Core {
         let manager = call.manager();
         let now = self.store.clock().rfc3339();
         self.place(call, resource, &mut object)?;
-        if let Some(metadata) = object["metadata"].as_object_mut() {
-            metadata.remove("managedFields");
-        }
+        drop_fields(&mut object["metadata"], &["managedFields"]);
         admission::default_fields(resource, &mut object);
         let writer = managed::Writer::update(&manager, "", &now);
         let fields = managed::updated(&object, None, resource, &writer);
@@ -80,22 +78,19 @@ impl Core {
         if metadata["resourceVersion"].as_str().is_some_and(|rv| !rv.is_empty()) {
             return Err(Status::new(500, "", "resourceVersion should not be set on objects to be created"));
         }
-        if let Some(fields) = metadata.as_object_mut() {
-            for field in [
+        drop_fields(
+            metadata,
+            &[
                 "uid",
                 "creationTimestamp",
                 "deletionTimestamp",
                 "deletionGracePeriodSeconds",
                 "selfLink",
                 "generation",
-            ] {
-                fields.remove(field);
-            }
-        }
+            ],
+        );
         if !resource.namespaced {
-            if let Some(fields) = metadata.as_object_mut() {
-                fields.remove("namespace");
-            }
+            drop_fields(metadata, &["namespace"]);
             return Ok(());
         }
         let namespace = call.info.namespace.as_str();

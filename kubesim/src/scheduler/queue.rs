@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::occupancy::{Occupancy, priority};
 use super::placement::{choose, refused_everywhere, with_preemption};
 use super::preemption::{self, Plan};
+use crate::admission;
 use crate::controllers::{
     Context, Controller, Key, Note, Seen, claimed, claims, class_of, is_bound, key_of, set_condition,
 };
@@ -16,10 +17,7 @@ const COMPONENT: &str = "default-scheduler";
 pub(crate) struct Scheduler {
     waiting: std::collections::BTreeSet<Key>,
     occupancy: Occupancy,
-    /// Whether it speaks of resource claims before it speaks of preemption.
-    speaks_of_claims: bool,
-    /// Whether a bound pod is given the labels of its node's place.
-    labels_place: bool,
+    minor: u8,
 }
 
 /// The minor versions whose scheduler tries to take back resource claims of every pod, also of one that has none,
@@ -29,12 +27,7 @@ const SPEAKING_OF_CLAIMS: std::ops::RangeInclusive<u8> = 34..=36;
 impl Scheduler {
     /// The scheduler of a minor version.
     pub(crate) fn of(minor: u8) -> Self {
-        Self {
-            waiting: std::collections::BTreeSet::new(),
-            occupancy: Occupancy::default(),
-            speaks_of_claims: SPEAKING_OF_CLAIMS.contains(&minor),
-            labels_place: crate::admission::labels_place(minor),
-        }
+        Self { waiting: std::collections::BTreeSet::new(), occupancy: Occupancy::default(), minor }
     }
 
     fn take_note(&mut self, resource: &GroupResource, change: &Seen<'_>) {
@@ -125,7 +118,7 @@ impl Controller for Scheduler {
             match choose(&pod, &self.occupancy) {
                 Ok(node) if ask_for_volumes(store, &pod, &node) => {}
                 Ok(node) => {
-                    if let Some(bound) = bind(context, &pod, &node, self.labels_place) {
+                    if let Some(bound) = bind(context, &pod, &node, self.minor) {
                         self.occupancy.put_pod(bound);
                     }
                 }
@@ -167,14 +160,12 @@ fn ask_for_volumes(store: &Store, pod: &Value, node: &str) -> bool {
     asked
 }
 
-fn bind(context: &mut Context<'_>, pod: &Value, node: &str, labels_place: bool) -> Option<Object> {
+fn bind(context: &mut Context<'_>, pod: &Value, node: &str, minor: u8) -> Option<Object> {
     let now = context.clock.rfc3339();
-    let place = labels_place.then(|| context.store.get(&GroupResource::new("", "nodes"), "", node)).flatten();
+    let place = admission::place_of(context.store, minor, node);
     let bound = context.store.update(&pods(), pod.namespace(), pod.name(), |pod| {
         pod["spec"]["nodeName"] = json!(node);
-        if let Some(place) = &place {
-            crate::admission::label_with_place(pod, place);
-        }
+        admission::label_with(pod, &place);
         let mut conditions = pod["status"]["conditions"].as_array().cloned().unwrap_or_default();
         let generation = pod["metadata"]["generation"].clone();
         let scheduled = json!({
@@ -236,7 +227,7 @@ impl Scheduler {
     }
 
     fn refuse(&self, context: &mut Context<'_>, pod: &Value, message: &str) {
-        let message = &match self.speaks_of_claims {
+        let message = &match SPEAKING_OF_CLAIMS.contains(&self.minor) {
             true => message.replacen(" preemption: ", " no new claims to deallocate, preemption: ", 1),
             false => message.to_owned(),
         };

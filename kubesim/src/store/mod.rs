@@ -18,6 +18,7 @@ use tokio::sync::watch;
 pub use history::{EventType, Watch, WatchEvent};
 pub(crate) use mirror::{Outcome, Work, taints};
 pub use object::Meta;
+pub(crate) use object::drop_fields;
 
 use crate::clock::Clock;
 use crate::status::Status;

@@ -56,6 +56,13 @@ impl Meta for Value {
     }
 }
 
+/// Takes fields out of an object; of what is none, nothing.
+pub(crate) fn drop_fields(object: &mut Value, names: &[&str]) {
+    if let Some(fields) = object.as_object_mut() {
+        names.iter().for_each(|name| drop(fields.remove(*name)));
+    }
+}
+
 /// What of `metadata` no update changes.
 const FIXED: [&str; 6] =
     ["uid", "creationTimestamp", "name", "namespace", "resourceVersion", "deletionTimestamp"];
