@@ -77,7 +77,7 @@ fn is_write(exchange: &Exchange) -> bool {
 
 /// Compares two runs of a script.
 pub(crate) fn compare(script: &Script, ours: &Ran, theirs: &Ran, known: &List, report: &mut Report) {
-    let area = format!("session {}", script.tools.first().map_or("", String::as_str));
+    let area = format!("session {}", script.tools.first().map_or("kube", String::as_str));
     let output = |ran: &Ran| json!({"code": ran.code, "body": {"stdout": lines(&ran.stdout), "stderr": lines(&ran.stderr)}});
     let said = Operation::new(&area, "RUN", format!("{}.sh", script.name));
     note(&said, &compare::between(&output(ours), &output(theirs)), known, report);

@@ -11,6 +11,7 @@
 //!
 //! The reference is any kube endpoint whose content may be changed at will.
 
+mod by_kube;
 pub mod compare;
 mod differ;
 mod exchanges;

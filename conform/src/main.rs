@@ -46,6 +46,9 @@ struct Args {
     /// Sessions of real tools whose name begins so; `none` for none. All when not given.
     #[arg(long, value_name = "NAME")]
     sessions: Option<String>,
+    /// Also a kubectl of another version, for every session of kubectl; may be repeated.
+    #[arg(long, value_name = "PATH")]
+    kubectl: Vec<PathBuf>,
     /// How many new divergences are shrunk to the shortest sequence and kept; the others are told as they were met.
     #[arg(long, value_name = "N", default_value_t = 5)]
     shrink: usize,
@@ -216,7 +219,10 @@ fn sessions(args: &Args, root: &Path) -> Result<(Vec<Script>, Tools), Failure> {
             tools.insert(name.to_owned(), path.into());
         }
     }
-    let mut scripts = session::scripts(&root.join("conform/sessions"))?;
+    for path in &args.kubectl {
+        tools.insert(format!("kubectl-{}", minor_of(path)?), path.clone());
+    }
+    let mut scripts = session::scripts(&root.join("conform/sessions"), &tools)?;
     if let Some(wanted) = &args.sessions {
         scripts.retain(|script| script.name.starts_with(wanted));
     }
@@ -241,6 +247,25 @@ fn print(text: &str) -> Result<(), Failure> {
             format!("failed to write to standard output: {error}"),
         )),
         _ => Ok(()),
+    }
+}
+
+/// `1-34` of a kubectl 1.34.
+fn minor_of(kubectl: &Path) -> Result<String, Failure> {
+    let wrong = |why: &dyn std::fmt::Display| {
+        Failure::new(
+            ExitCode::Prerequisite,
+            format!("failed to ask {} for its version: {why}", kubectl.display()),
+        )
+        .hint("cargo xtask assets --kubernetes 1.34 --kubectl --no-control-plane says where one is")
+    };
+    let output = std::process::Command::new(kubectl).args(["version", "--client", "--output=json"]).output();
+    let said = output.map_err(|error| wrong(&error))?.stdout;
+    let said: serde_json::Value = serde_json::from_slice(&said).map_err(|error| wrong(&error))?;
+    let version = &said["clientVersion"];
+    match (version["major"].as_str(), version["minor"].as_str()) {
+        (Some(major), Some(minor)) => Ok(format!("{major}-{}", minor.trim_end_matches('+'))),
+        _ => Err(wrong(&format!("it says {said}"))),
     }
 }
 

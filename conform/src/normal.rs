@@ -32,6 +32,14 @@ static GENERATED: LazyLock<Option<Regex>> =
 static CHANGES: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\n@@[^\n]*\n(?:[ +@-][^\n]*\n)*").ok());
 
+/// The age of an object in a table.
+static AGE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^(?:\d+[smhdy])+$").ok());
+
+/// Where the next fault of a list begins, in a message, with the field that it is of.
+static FAULT: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?:^|, )([A-Za-z][^ ,:]*): (?:Invalid value|Required value|Unsupported value|Forbidden|Too long|Too many)").ok()
+});
+
 /// What an object in a message is shown after.
 const SHOWN: &str = "value: {";
 
@@ -59,10 +67,30 @@ fn in_order(text: &str) -> String {
     ordered + rest
 }
 
+/// A message whose faults of one field are in order: those of labels are found in that of a map of Go's, by chance.
+fn faults_in_order(text: &str) -> String {
+    let (Some(open), Some(pattern)) = (text.find(": ["), FAULT.as_ref()) else { return text.to_owned() };
+    let (before, list) = text.split_at(open + 3);
+    let Some((list, after)) = list.rsplit_once(']') else { return text.to_owned() };
+    let starts: Vec<(usize, &str)> = pattern
+        .captures_iter(list)
+        .filter_map(|found| Some((found.get(1)?.start(), found.get(1)?.as_str())))
+        .collect();
+    if starts.first().is_none_or(|(at, _)| *at > 0) {
+        return text.to_owned();
+    }
+    let ends = starts.iter().skip(1).map(|(at, _)| at - 2).chain([list.len()]);
+    let mut faults: Vec<(&str, &str)> =
+        starts.iter().zip(ends).map(|((at, field), end)| (*field, &list[*at..end])).collect();
+    faults.chunk_by_mut(|a, b| a.0 == b.0).for_each(<[_]>::sort_unstable);
+    let faults: Vec<&str> = faults.into_iter().map(|(_, fault)| fault).collect();
+    format!("{before}{}]{after}", faults.join(", "))
+}
+
 /// A text without uids, times and generated names.
 #[must_use]
 pub fn text(text: &str) -> String {
-    let mut text = in_order(text);
+    let mut text = faults_in_order(&in_order(text));
     if let Some(pattern) = CHANGES.as_ref() {
         text = pattern.replace_all(&text, "").into_owned();
     }
@@ -121,6 +149,24 @@ fn object(value: &mut Value) {
             }
             ("nodePort" | "healthCheckNodePort", Value::Number(_)) => *field = json!("<port>"),
             ("metadata", Value::Object(_)) => metadata(field, generated),
+            ("cells", Value::Array(cells)) => {
+                let mut cells = cells.clone();
+                for cell in &mut cells {
+                    if cell.as_str().is_some_and(|cell| AGE.as_ref().is_some_and(|age| age.is_match(cell))) {
+                        *cell = json!("<age>");
+                    }
+                }
+                *field = json!(cells);
+            }
+            // As in the message.
+            ("causes", Value::Array(causes)) => {
+                let mut causes = causes.clone();
+                let of = |cause: &Value, name: &str| cause[name].as_str().map(str::to_owned);
+                causes
+                    .chunk_by_mut(|a, b| a["field"] == b["field"])
+                    .for_each(|same| same.sort_by_key(|cause| of(cause, "message")));
+                *field = json!(causes);
+            }
             _ => {}
         }
         walk(field);
@@ -166,6 +212,28 @@ mod tests {
         assert_eq!(text(theirs), text(ours));
         assert_ne!(text(theirs), text(&ours.replace("\"x\"", "\"z\"")));
         assert_eq!(text("Invalid value: {broken"), "Invalid value: {broken");
+    }
+
+    #[test]
+    fn faults_of_one_field_are_brought_in_order_and_fields_are_not() {
+        let theirs = "Pod \"a\" is invalid: [metadata.labels: Invalid value: \"z\": a, b, metadata.labels: Invalid value: \"c\": x, spec: Required value]";
+        let ours = "Pod \"a\" is invalid: [metadata.labels: Invalid value: \"c\": x, metadata.labels: Invalid value: \"z\": a, b, spec: Required value]";
+        assert_eq!(text(theirs), text(ours));
+        let moved = "Pod \"a\" is invalid: [spec: Required value, metadata.labels: Invalid value: \"c\": x, metadata.labels: Invalid value: \"z\": a, b]";
+        assert_ne!(text(moved), text(ours));
+        let causes = |order: [&str; 2]| {
+            document(
+                json!({"causes": order.map(|message| json!({"field": "metadata.labels", "message": message}))}),
+            )
+        };
+        assert_eq!(causes(["a", "b"]), causes(["b", "a"]));
+    }
+
+    #[test]
+    fn an_age_in_a_table_is_taken_out_and_a_count_stays() {
+        let row = |age: &str| document(json!({"kind": "Table", "rows": [{"cells": ["a", 2, age]}]}));
+        assert_eq!(row("3s"), row("2m10s"));
+        assert_ne!(row("3s"), row("3"));
     }
 
     #[test]

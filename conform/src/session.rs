@@ -1,9 +1,9 @@
-//! Recorded sessions: short scripts of unmodified tools, run against both sides through proxies that record, and
-//! compared request by request.
+//! Recorded sessions: short scripts of unmodified tools, and what the library kube does ([`crate::by_kube`]), run against
+//! both sides through proxies that record, and compared request by request.
 //!
 //! A script is a file of `sessions/`, for `sh -eu`. Its first line names the tools that it needs, and `nodes` when it
 //! needs one to run pods on; its second says what it is about. One that needs `helm` is a session of Helm 3 and one
-//! of Helm 4. It runs in a namespace of its own, which `NAMESPACE` names; `SESSIONS` names the folder of the scripts,
+//! of Helm 4, and one that needs `kubectl` alone a session of each kubectl that there is. It runs in a namespace of its own, which `NAMESPACE` names; `SESSIONS` names the folder of the scripts,
 //! where what several of them use is in folders.
 
 use std::collections::BTreeMap;
@@ -12,9 +12,11 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};
+use kube::Client;
 use kubesim::kubelet::NodeShape;
 
 use crate::Error;
+use crate::by_kube::{self, Said};
 use crate::exchanges;
 use crate::known::List;
 use crate::record::{Exchange, Recorder};
@@ -30,22 +32,35 @@ const AT_ONCE: usize = 4;
 /// A script.
 #[derive(Clone, Debug)]
 pub struct Script {
-    /// The file's name without its ending, and with `helm3` or `helm4` for `helm`.
+    /// The file's name without its ending, and with the name of the tool that it is a session of.
     pub name: String,
-    /// What it needs: `kubectl`, `helm3`, `helm4`.
+    /// What it needs, of [`Tools`]; nothing when it is a session of kube.
     pub tools: Vec<String>,
     nodes: bool,
-    path: PathBuf,
+    runs: Runs,
 }
 
-/// Executables, by what scripts call them.
+#[derive(Clone, Debug)]
+enum Runs {
+    /// A script, for the shell.
+    Shell(PathBuf),
+    /// A session of kube.
+    Kube(fn(Client, String) -> Said),
+}
+
+/// Executables: `kubectl`, `helm3`, `helm4`, and `kubectl-1-34` for a kubectl of that version besides.
 pub type Tools = BTreeMap<String, PathBuf>;
 
-/// Every script of a folder, by name.
+/// What scripts call a tool.
+fn called(tool: &str) -> &str {
+    ["kubectl", "helm"].into_iter().find(|name| tool.starts_with(name)).unwrap_or(tool)
+}
+
+/// Every script of a folder, with each of the tools that it is for, and every session of kube, by name.
 ///
 /// # Errors
 /// When one cannot be read, or does not say what it needs and what it is about.
-pub fn scripts(folder: &Path) -> Result<Vec<Script>, Error> {
+pub fn scripts(folder: &Path, tools: &Tools) -> Result<Vec<Script>, Error> {
     let wrong = |path: &Path, why: String| Error::File { path: path.display().to_string(), why };
     let entries = std::fs::read_dir(folder).map_err(|error| wrong(folder, error.to_string()))?;
     let mut scripts = Vec::new();
@@ -62,19 +77,29 @@ pub fn scripts(folder: &Path) -> Result<Vec<Script>, Error> {
                 "it begins with two comments: what it needs, and what it is about".into(),
             ));
         };
-        let (nodes, tools): (Vec<&str>, Vec<&str>) = needs.split_whitespace().partition(|it| *it == "nodes");
-        if let Some(unknown) = tools.iter().find(|tool| !matches!(**tool, "kubectl" | "helm")) {
+        let (nodes, needed): (Vec<&str>, Vec<&str>) = needs.split_whitespace().partition(|it| *it == "nodes");
+        if let Some(unknown) = needed.iter().find(|tool| !matches!(**tool, "kubectl" | "helm")) {
             return Err(wrong(&path, format!("there is no tool {unknown}; use kubectl or helm")));
         }
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        let helms: &[&str] = if tools.contains(&"helm") { &["helm3", "helm4"] } else { &["helm"] };
-        scripts.extend(helms.iter().map(|helm| Script {
-            name: stem.replacen("helm", helm, 1),
-            tools: tools.iter().map(|tool| tool.replace("helm", helm)).collect(),
+        let others = || tools.keys().map(String::as_str).filter(|tool| tool.starts_with("kubectl-"));
+        let (family, members): (&str, Vec<&str>) = match needed.as_slice() {
+            ["kubectl"] => ("kubectl", std::iter::once("kubectl").chain(others()).collect()),
+            _ => ("helm", vec!["helm3", "helm4"]),
+        };
+        scripts.extend(members.into_iter().map(|member| Script {
+            name: stem.replacen(family, member, 1),
+            tools: needed.iter().map(|tool| if *tool == family { member } else { tool }.to_owned()).collect(),
             nodes: !nodes.is_empty(),
-            path: path.clone(),
+            runs: Runs::Shell(path.clone()),
         }));
     }
+    scripts.extend(by_kube::SESSIONS.iter().map(|session| Script {
+        name: session.name.to_owned(),
+        tools: Vec::new(),
+        nodes: session.nodes,
+        runs: Runs::Kube(session.run),
+    }));
     scripts.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(scripts)
 }
@@ -109,6 +134,10 @@ pub async fn run(
     let ran: Vec<(Ran, Ran)> =
         futures::stream::iter(scripts.iter().map(both)).buffered(AT_ONCE).try_collect().await?;
     for (script, (ours, theirs)) in scripts.iter().zip(&ran) {
+        // A script may end as it likes; a session of kube that comes to its end nowhere is one that is wrong.
+        if matches!(script.runs, Runs::Kube(_)) && ours.code != 0 && theirs.code != 0 {
+            return Err(Error::File { path: script.name.clone(), why: theirs.stderr.clone() });
+        }
         exchanges::compare(script, ours, theirs, known, &mut report);
     }
     Ok(report)
@@ -136,22 +165,54 @@ async fn run_one(script: &Script, tools: &Tools, side: &Side) -> Result<Ran, Err
     let recorder = Recorder::start(side.client()).await?;
     let namespace = format!("session-{}", script.name);
     side.make_namespace(&namespace).await?;
+    match &script.runs {
+        Runs::Shell(path) => run_shell(path, script, tools, recorder, &namespace).await,
+        Runs::Kube(run) => run_kube(*run, script, recorder, namespace).await,
+    }
+}
+
+async fn run_kube(
+    run: fn(Client, String) -> Said,
+    script: &Script,
+    recorder: Recorder,
+    namespace: String,
+) -> Result<Ran, Error> {
+    let wrong = |why: String| Error::File { path: script.name.clone(), why };
+    let url = recorder.url.parse().map_err(|error| wrong(format!("find the recorder: {error}")))?;
+    let client =
+        Client::try_from(kube::Config::new(url)).map_err(|error| wrong(format!("run it: {error}")))?;
+    let ended = tokio::time::timeout(PATIENCE, run(client, namespace)).await;
+    let ended = ended.map_err(|_| wrong("run it: it takes too long".into()))?;
+    let (code, stdout, stderr) = match ended {
+        Ok(said) => (0, said, String::new()),
+        Err(error) => (1, String::new(), error.to_string()),
+    };
+    Ok(Ran { code, stdout, stderr, exchanges: recorder.take() })
+}
+
+async fn run_shell(
+    path: &Path,
+    script: &Script,
+    tools: &Tools,
+    recorder: Recorder,
+    namespace: &str,
+) -> Result<Ran, Error> {
     let failed = |what: &str, error: std::io::Error| Error::File {
-        path: script.path.display().to_string(),
+        path: path.display().to_string(),
         why: format!("{what}: {error}"),
     };
     let home = tempfile::tempdir().map_err(|error| failed("make a folder for it", error))?;
     let bin = home.path().join("bin");
     std::fs::create_dir(&bin).map_err(|error| failed("make a folder for its tools", error))?;
     for tool in &script.tools {
-        let Some(path) = tools.get(tool) else { continue };
-        let name = if tool.starts_with("helm") { "helm" } else { tool };
-        std::os::unix::fs::symlink(path, bin.join(name)).map_err(|error| failed("link its tools", error))?;
+        let Some(executable) = tools.get(tool) else { continue };
+        let link = bin.join(called(tool));
+        std::os::unix::fs::symlink(executable, link).map_err(|error| failed("link its tools", error))?;
     }
     let kubeconfig = home.path().join("kubeconfig");
-    std::fs::write(&kubeconfig, kubeconfig_of(&recorder.url, &namespace))
+    std::fs::write(&kubeconfig, kubeconfig_of(&recorder.url, namespace))
         .map_err(|error| failed("write its kubeconfig", error))?;
-    let script_path = std::path::absolute(&script.path).map_err(|error| failed("find it", error))?;
+    let script_path = std::path::absolute(path).map_err(|error| failed("find it", error))?;
     let mut command = tokio::process::Command::new("sh");
     command
         .arg("-eu")
@@ -162,7 +223,7 @@ async fn run_one(script: &Script, tools: &Tools, side: &Side) -> Result<Ran, Err
         .env("HOME", home.path())
         .env("KUBECONFIG", &kubeconfig)
         .env("KUBECACHEDIR", home.path().join("cache"))
-        .env("NAMESPACE", &namespace)
+        .env("NAMESPACE", namespace)
         .env("SESSIONS", script_path.parent().unwrap_or(&script_path))
         .stdin(Stdio::null())
         .kill_on_drop(true);

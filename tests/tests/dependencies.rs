@@ -182,3 +182,25 @@ fn section<'m>(manifest: &'m str, header: &str) -> Vec<&'m str> {
     let lines = lines.by_ref().take_while(|line| !line.starts_with('['));
     lines.filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
 }
+
+/// Packages with the features that they are built with, for a choice of packages.
+fn built_with(choice: &[&str]) -> BTreeSet<String> {
+    let form = ["tree", "--locked", "--prefix", "none", "--format", "{p} [{f}]"];
+    let tree = stdout(workspace::cargo().args(form).args(choice));
+    tree.lines()
+        .map(|line| line.trim_end_matches(" (*)").to_owned())
+        .filter(|line| !line.is_empty())
+        .collect()
+}
+
+#[test]
+fn what_is_built_for_the_first_verdict_serves_the_tests_too() {
+    let first = built_with(&["--package", "xtask", "--edges", "normal,build"]);
+    let tests = built_with(&["--workspace", "--edges", "normal,build,dev"]);
+    let twice: Vec<&String> = first.difference(&tests).collect();
+    assert!(
+        twice.is_empty(),
+        "the tests ask other features of {twice:#?}, so these and all that stands on them are built twice; \
+         name what is missing at the end of xtask/Cargo.toml"
+    );
+}
