@@ -3,11 +3,12 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::config_map;
+use crate::support::control_plane::{ControlPlane, binaries};
+use crate::support::wire::{FREE, Wire, get, send};
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
 use kube::api::{Api, ListParams, PostParams, WatchEvent, WatchParams};
@@ -17,9 +18,6 @@ use kubesim::transport::{ClientCertificate, ClusterIdentity, Proxy, Upstream, Us
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::json;
-use support::config_map;
-use support::control_plane::{ControlPlane, binaries};
-use support::wire::{FREE, Wire, get, send};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 #[tokio::test]

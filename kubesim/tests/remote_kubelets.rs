@@ -3,10 +3,10 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::control_plane::{ControlPlane, binaries};
+use crate::support::wire::{FREE, dial};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Node, Pod, Secret};
@@ -17,8 +17,6 @@ use kubesim::transport::{Server, User};
 use kubesim::{Cluster, Config};
 use rstest::rstest;
 use serde_json::{Value, json};
-use support::control_plane::{ControlPlane, binaries};
-use support::wire::{FREE, dial};
 
 /// Long enough for a real control plane on a busy machine.
 const SOON: Duration = Duration::from_secs(60);

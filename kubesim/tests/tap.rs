@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::config_map;
+use crate::support::wire::{Wire, get, send, send_h2, text};
 use futures::StreamExt as _;
 use http_body_util::BodyExt as _;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -13,8 +13,6 @@ use kube::api::{Api, ListParams, PostParams, WatchEvent, WatchParams};
 use kubesim::tap::{Action, Rule, When};
 use kubesim::transport::User;
 use rstest::rstest;
-use support::config_map;
-use support::wire::{Wire, get, send, send_h2, text};
 
 /// Long enough for what is to happen, on a busy machine.
 const SOON: Duration = Duration::from_secs(20);

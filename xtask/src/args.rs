@@ -94,7 +94,7 @@ Examples:
     #[command(after_help = "\
 Examples:
   cargo xtask test
-  cargo xtask test --test command_line")]
+  cargo xtask test command_line")]
     Test(TestArgs),
     /// Measure, with medians.
     #[command(after_help = "\

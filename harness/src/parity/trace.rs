@@ -63,6 +63,12 @@ fn leaves(path: &str, value: &Value, said: &mut BTreeMap<String, String>) {
                 leaves(&format!("{path}.{name}"), value, said);
             }
         }
+        // Whether a container was started again at all is no matter of time; how often by now is.
+        Value::Number(times)
+            if path.ends_with(".restarts") && times.as_u64().is_some_and(|times| times > 0) =>
+        {
+            said.insert(path.to_owned(), "some".to_owned());
+        }
         // Which of two events of the same second comes first is nobody's decision, and how many times it was said
         // one of time.
         Value::Array(items) if path.ends_with(".events") && items.iter().all(Value::is_string) => {
@@ -94,9 +100,9 @@ fn leaves(path: &str, value: &Value, said: &mut BTreeMap<String, String>) {
     }
 }
 
-/// An event of the API server's own repair loop, which sees a new Service now and then before it sees that its
-/// address is taken.
-const HASTY: &str = "ClusterIPNotAllocated";
+/// Events of loops that look again after seconds, so that they come or do not while a scenario lasts: the API server's
+/// own, which now and then sees a new Service before it sees that its address is taken, and that of the nodes.
+const CHANCE: [&str; 2] = ["ClusterIPNotAllocated", "RegisteredNode"];
 
 /// What events say: `Pod Scheduled`, and of which objects.
 pub type Told = BTreeMap<String, BTreeSet<String>>;
@@ -114,18 +120,30 @@ fn told(cluster: &Snapshot, fits: impl Fn(&Value) -> bool) -> Told {
     told
 }
 
-/// What a cluster warns of, which it may say again at any time for as long as it holds.
+/// What a cluster warns of, which it may say again at any time for as long as it holds. That a pod fits nowhere is said
+/// at every try, also when the events of the first have been forgotten.
 #[must_use]
 pub fn warnings(cluster: &Snapshot) -> Told {
-    told(cluster, |event| event["type"] == "Warning")
+    let mut told = told(cluster, |event| event["type"] == "Warning");
+    let waits = |pod: &&Value| {
+        let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+        conditions.clone().any(|it| it["type"] == "PodScheduled" && it["status"] == "False")
+    };
+    for pod in cluster.of("pods").filter(waits) {
+        let text = |field: &str| pod["metadata"][field].as_str().unwrap_or_default().to_owned();
+        let name = format!("{}/{}", text("namespace"), text("name"));
+        told.entry("Pod FailedScheduling".to_owned()).or_default().insert(name);
+    }
+    told
 }
 
 /// The events of a cluster, as [`Course::events`] has them. What it warned of `before` the scenario began is no news
 /// of it when it is said again.
 #[must_use]
 pub fn events(cluster: &Snapshot, before: &Told) -> BTreeMap<String, usize> {
-    let news =
-        told(cluster, |event| event["reason"] != HASTY).into_iter().filter_map(|(words, mut objects)| {
+    let news = told(cluster, |event| CHANCE.iter().all(|chance| event["reason"] != *chance))
+        .into_iter()
+        .filter_map(|(words, mut objects)| {
             if let Some(old) = before.get(&words) {
                 objects.retain(|object| !old.contains(object));
             }
@@ -154,9 +172,16 @@ mod tests {
 
     #[test]
     fn a_warning_said_again_is_no_news_and_everything_else_is() {
-        let before = warnings(&cluster(&[("Warning", "FailedScheduling", "a"), ("Normal", "Started", "b")]));
+        let mut before = cluster(&[("Warning", "FailedScheduling", "a"), ("Normal", "Started", "b")]);
+        let waiting = json!({
+            "metadata": {"namespace": "n", "name": "w"},
+            "status": {"conditions": [{"type": "PodScheduled", "status": "False"}]},
+        });
+        before.insert("pods", waiting.into());
+        let before = warnings(&before);
         let now = cluster(&[
             ("Warning", "FailedScheduling", "a"),
+            ("Warning", "FailedScheduling", "w"),
             ("Warning", "FailedScheduling", "c"),
             ("Warning", "BackOff", "a"),
             ("Normal", "Started", "b"),

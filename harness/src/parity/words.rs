@@ -5,10 +5,14 @@ use std::sync::LazyLock;
 use regex_lite::Regex;
 
 /// What is taken out, and what is put in its place, in this order.
-const DRAWN: [(&str, &str); 11] = [
+const DRAWN: [(&str, &str); 13] = [
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", "<time>"),
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<uid>"),
     (r"127\.0\.0\.1:\d+", "<server>"),
+    // Which of several nodes that are alike the scheduler takes.
+    (r"\bip-\d+-\d+-\d+-\d+\.[a-z0-9-]+\.compute\.internal\b", "<node>"),
+    // The folder of an attempt, which is named after the backend.
+    (r"/[^\s@]+@(sim|control-plane)/", "<folder>/"),
     (r"\b10\.(0|100)\.\d+\.\d+\b", "<address>"),
     // A pod of a ReplicaSet: the hash of its template and a suffix, in the letters that Kubernetes draws from.
     (
@@ -56,6 +60,8 @@ mod tests {
     #[case("at 2026-01-02T03:04:05.123Z", "at <time>")]
     #[case("https://127.0.0.1:40211", "https://<server>")]
     #[case("karpenter-controller", "karpenter-controller")]
+    #[case("to ip-192-168-10-11.us-west-2.compute.internal", "to <node>")]
+    #[case("read /tmp/out/recordings/a@control-plane/main/kubeconfig", "read <folder>/main/kubeconfig")]
     #[case("sh.helm.release.v1.karpenter.v2", "sh.helm.release.v1.karpenter.v2")]
     fn what_is_drawn_goes_and_everything_else_stays(#[case] text: &str, #[case] left: &str) {
         assert_eq!(comparable(text), left);

@@ -473,7 +473,7 @@ impl Stage<'_> {
 
     /// Waits; `Some` says what had not happened when the time was up.
     async fn wait(&mut self, wait: &Wait) -> Result<Option<String>, Trouble> {
-        let limit = wait.timeout.map_or(WAIT, |span| span.times(self.setting.backend.pace()).0);
+        let limit = wait.timeout.unwrap_or(Span(WAIT)).times(self.setting.backend.pace()).0;
         let until = tokio::time::Instant::now() + limit;
         if wait.settled {
             self.cluster.settled().await;

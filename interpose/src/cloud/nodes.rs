@@ -144,5 +144,10 @@ fn node(cloud: &Cloud, group: &str, instance_type: &str, number: u32) -> Value {
             },
         },
         "spec": { "providerID": format!("aws:///{zone}/i-{number:017x}") },
+        // A kubelet registers its node with what it has, of an m5.large: without, pods would find no room on it.
+        "status": {
+            "capacity": { "cpu": "2", "memory": "8Gi", "pods": "29", "ephemeral-storage": "83873772Ki" },
+            "allocatable": { "cpu": "1930m", "memory": "7800832Ki", "pods": "29", "ephemeral-storage": "76224326324" },
+        },
     })
 }

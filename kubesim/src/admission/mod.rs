@@ -94,6 +94,7 @@ pub(crate) fn on_create(
     if resource.custom.is_none() {
         match (resource.group.as_str(), resource.plural.as_str()) {
             ("", "pods") => pods::admit(&core.store, object)?,
+            ("", "nodes") => taint_until_ready(object),
             ("", "services") => services::allocate(&core.store, object, None, &mut causes),
             ("apps", "daemonsets") => defaults::count_template(object, None),
             ("", "namespaces") => {
@@ -123,6 +124,19 @@ pub(crate) fn on_create(
     validate::object(resource, object, None, core.minor)?;
     escalation::check(core, call, resource, object)?;
     quota::admit(&core.store, &resource.storage(), object)
+}
+
+/// A new node takes nothing before it is ready: the admission plugin `TaintNodesByCondition`.
+fn taint_until_ready(node: &mut Value) {
+    let taint = json!({"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"});
+    match node["spec"]["taints"].as_array_mut() {
+        Some(taints) => {
+            if !taints.iter().any(|it| it["key"] == taint["key"] && it["effect"] == taint["effect"]) {
+                taints.push(taint);
+            }
+        }
+        None => node["spec"]["taints"] = json!([taint]),
+    }
 }
 
 /// What admission adds to a new claim: its protection and, when it names no class, the default one if there

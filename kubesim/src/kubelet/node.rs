@@ -113,10 +113,15 @@ impl Nodes {
         let mut spec = json!({
             "providerID": format!("aws:///{}/i-0{:016x}", self.zone(&name), hash(&name)),
         });
-        if !shape.taints.is_empty() {
-            spec["taints"] = json!(shape.taints);
+        let mut taints = shape.taints.clone();
+        if !shape.ready {
+            // Nothing is put on it meanwhile: the admission plugin `TaintNodesByCondition`.
+            taints.push(json!({"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}));
         }
-        let node = json!({
+        if !taints.is_empty() {
+            spec["taints"] = json!(taints);
+        }
+        let mut node = json!({
             "apiVersion": "v1", "kind": "Node",
             "metadata": {"name": name, "labels": labels, "annotations": {
                 "node.alpha.kubernetes.io/ttl": "0",
@@ -124,6 +129,8 @@ impl Nodes {
             }},
             "spec": spec,
         });
+        // A kubelet registers its node with what it has: without, pods would find no room on it.
+        node["status"] = self.said_of(&shape, &node, &self.store.clock().rfc3339());
         locked(&self.shapes).insert(name.clone(), shape);
         if let Err(status) = self.store.create(&nodes(), node) {
             locked(&self.shapes).remove(&name);
@@ -213,16 +220,9 @@ impl Nodes {
         said.unwrap_or_else(|| NO_CNI.to_owned())
     }
 
-    /// Writes what the kubelet says of its node; answers with the node as it is then, and with the events: type,
-    /// reason, message.
-    pub(super) fn write_status(
-        &self,
-        store: &Store,
-        node: &Value,
-    ) -> (Option<Object>, Vec<(&'static str, &'static str, String)>) {
-        let name = node.name();
-        let shape = locked(&self.shapes).get(name).cloned().unwrap_or_else(|| self.unknown(name));
-        let now = store.clock().rfc3339();
+    /// The status of a node as its kubelet says it, without what it says of itself: what is there stays, what is
+    /// lacking is filled in, and its readiness is that of its shape.
+    fn said_of(&self, shape: &NodeShape, node: &Value, now: &str) -> Value {
         let mut status = node["status"].clone();
         let fill = |status: &mut Value, field: &str, value: Value| {
             if status[field].is_null() {
@@ -245,25 +245,16 @@ impl Nodes {
         );
         let mut addresses = vec![
             json!({"type": "InternalIP", "address": internal_ip(node)}),
-            json!({"type": "InternalDNS", "address": name}),
-            json!({"type": "Hostname", "address": name}),
+            json!({"type": "InternalDNS", "address": node.name()}),
+            json!({"type": "Hostname", "address": node.name()}),
         ];
         let port = self.port.get().copied();
         if port.is_some() {
             addresses.push(json!({"type": super::remote::LOOPBACK, "address": "127.0.0.1"}));
         }
         fill(&mut status, "addresses", json!(addresses));
-        // A new node has both, empty: they are no optional fields.
-        status["nodeInfo"] = json!({
-            "architecture": "amd64", "operatingSystem": "linux", "osImage": "Amazon Linux 2023",
-            "kernelVersion": "6.12.40-63.114.amzn2023.x86_64", "containerRuntimeVersion": "containerd://2.1.4",
-            "kubeletVersion": "v1.37.2-eks-0000000", "kubeProxyVersion": "",
-            "bootID": format!("{:016x}", hash(name)), "machineID": format!("{:032x}", hash(name)),
-            "systemUUID": format!("{:032x}", hash(name)),
-        });
         status["daemonEndpoints"] = json!({"kubeletEndpoint": {"Port": port.unwrap_or(10250)}});
         let mut conditions = status["conditions"].as_array().cloned().unwrap_or_default();
-        let before = conditions.iter().find(|c| c["type"] == "Ready").map(|c| c["status"] == "True");
         for (kind, reason, message) in [
             ("MemoryPressure", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
             ("DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
@@ -274,13 +265,13 @@ impl Nodes {
                     "type": kind, "status": "False", "reason": reason, "message": message,
                     "lastHeartbeatTime": now,
                 });
-                set_condition(&mut conditions, condition, &now);
+                set_condition(&mut conditions, condition, now);
             }
         }
         let (state, reason, message) = if shape.ready {
             ("True", "KubeletReady", "kubelet is posting ready status".to_owned())
         } else {
-            ("False", "KubeletNotReady", self.trouble(name))
+            ("False", "KubeletNotReady", shape.not_ready_message.clone().unwrap_or_else(|| NO_CNI.to_owned()))
         };
         let known = conditions.iter().find(|condition| condition["type"] == "Ready");
         if known.is_none_or(|known| known["status"] != state || known["message"] != message.as_str()) {
@@ -288,9 +279,37 @@ impl Nodes {
                 "type": "Ready", "status": state, "reason": reason, "message": message,
                 "lastHeartbeatTime": now,
             });
-            set_condition(&mut conditions, ready, &now);
+            set_condition(&mut conditions, ready, now);
         }
         status["conditions"] = json!(conditions);
+        status
+    }
+
+    /// Writes what the kubelet says of its node; answers with the node as it is then, and with the events: type,
+    /// reason, message.
+    pub(super) fn write_status(
+        &self,
+        store: &Store,
+        node: &Value,
+    ) -> (Option<Object>, Vec<(&'static str, &'static str, String)>) {
+        let name = node.name();
+        let shape = locked(&self.shapes).get(name).cloned().unwrap_or_else(|| self.unknown(name));
+        let now = store.clock().rfc3339();
+        let known = |status: &Value| {
+            let conditions = status["conditions"].as_array()?;
+            conditions.iter().find(|it| it["type"] == "Ready").map(|it| it["status"] == "True")
+        };
+        let before = known(&node["status"]);
+        let mut status = self.said_of(&shape, node, &now);
+        // A new node has both, empty: they are no optional fields.
+        let is_new = node["status"]["nodeInfo"]["kubeletVersion"].as_str().is_none_or(str::is_empty);
+        status["nodeInfo"] = json!({
+            "architecture": "amd64", "operatingSystem": "linux", "osImage": "Amazon Linux 2023",
+            "kernelVersion": "6.12.40-63.114.amzn2023.x86_64", "containerRuntimeVersion": "containerd://2.1.4",
+            "kubeletVersion": "v1.37.2-eks-0000000", "kubeProxyVersion": "",
+            "bootID": format!("{:016x}", hash(name)), "machineID": format!("{:032x}", hash(name)),
+            "systemUUID": format!("{:032x}", hash(name)),
+        });
         let written = store.update(&nodes(), "", name, |node| {
             node["status"] = status;
             Ok(())
@@ -300,9 +319,9 @@ impl Nodes {
             ("Normal", state, format!("Node {name} status is now: {state}"))
         };
         let events = match before {
-            None => vec![("Normal", "Starting", "Starting kubelet.".to_owned())],
-            Some(before) if before != shape.ready => vec![said(shape.ready)],
-            Some(_) => Vec::new(),
+            _ if is_new => vec![("Normal", "Starting", "Starting kubelet.".to_owned())],
+            Some(before) if before == shape.ready => Vec::new(),
+            _ => vec![said(shape.ready)],
         };
         // One that has gone meanwhile is told nothing more.
         (written.ok(), events)

@@ -5,7 +5,7 @@ use kubesim::Cluster;
 use kubesim::transport::User;
 use serde_json::{Value, json};
 
-use crate::stage::{ask, ask_with, bare, post};
+use super::stage::{ask, ask_with, bare, post};
 
 const PODS: &str = "/api/v1/namespaces/default/pods";
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";

@@ -5,7 +5,7 @@ use kubesim::Cluster;
 use kubesim::transport::User;
 use serde_json::{Value, json};
 
-use crate::stage::{all, ask, bare, get, pod, post, said};
+use super::stage::{all, ask, bare, get, pod, post, said};
 
 const CLAIMS: &str = "/api/v1/namespaces/default/persistentvolumeclaims";
 

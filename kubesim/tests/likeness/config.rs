@@ -4,7 +4,7 @@ use kubesim::Cluster;
 use kubesim::store::Object;
 use serde_json::{Value, json};
 
-use crate::stage::{bare, get, pod, post, said};
+use super::stage::{bare, get, pod, post, said};
 
 const PODS: &str = "/api/v1/namespaces/default/pods";
 

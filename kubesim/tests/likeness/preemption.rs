@@ -3,7 +3,7 @@
 use kubesim::Cluster;
 use serde_json::{Value, json};
 
-use crate::stage::{bare, get, pod, post, said};
+use super::stage::{bare, get, pod, post, said};
 
 async fn classes(cluster: &Cluster) {
     for (name, value) in [("low", 10), ("high", 1000)] {

@@ -4,7 +4,7 @@ use http::Method;
 use kubesim::transport::User;
 use serde_json::{Value, json};
 
-use crate::stage::{ask, bare, get, pod, post, said};
+use super::stage::{ask, bare, get, pod, post, said};
 
 #[tokio::test(start_paused = true)]
 async fn a_quota_refuses_what_does_not_fit_and_counts_what_does() {

@@ -4,7 +4,7 @@ use http::Method;
 use kubesim::transport::User;
 use serde_json::{Value, json};
 
-use crate::stage::{ask, bare, post};
+use super::stage::{ask, bare, post};
 
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 

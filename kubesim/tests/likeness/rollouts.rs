@@ -4,7 +4,7 @@ use http::Method;
 use kubesim::transport::User;
 use serde_json::json;
 
-use crate::stage::{all, ask, bare, post};
+use super::stage::{all, ask, bare, post};
 
 #[tokio::test(start_paused = true)]
 async fn every_template_of_a_set_is_kept_as_a_revision() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::stage::{all, bare, get, post, said};
+use super::stage::{all, bare, get, post, said};
 
 fn template() -> Value {
     json!({"spec": {"template": {"spec": {

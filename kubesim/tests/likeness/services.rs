@@ -4,7 +4,7 @@ use http::Method;
 use kubesim::transport::User;
 use serde_json::{Value, json};
 
-use crate::stage::{ask, bare, get, post};
+use super::stage::{ask, bare, get, post};
 
 #[tokio::test(start_paused = true)]
 async fn a_service_that_asks_for_a_load_balancer_gets_one_and_gives_it_back() {

@@ -2,7 +2,7 @@
 
 use kubesim::transport::User;
 
-use crate::stage::Stage;
+use super::stage::Stage;
 
 #[tokio::test]
 async fn the_admin_may_do_everything_and_knows_who_they_are() {

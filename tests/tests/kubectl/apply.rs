@@ -1,6 +1,6 @@
 //! `apply` on either side, and `diff`.
 
-use crate::stage::{Stage, WEB};
+use super::stage::{Stage, WEB};
 
 fn map(data: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: settings}}\ndata: {data}\n")

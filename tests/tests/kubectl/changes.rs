@@ -1,6 +1,6 @@
 //! `patch` in its four forms, `label`, `annotate`, `scale`, `set`, `replace`.
 
-use crate::stage::{Stage, WEB};
+use super::stage::{Stage, WEB};
 
 #[tokio::test]
 async fn a_patch_of_each_type_changes_the_object() {

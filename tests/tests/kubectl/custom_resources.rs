@@ -1,6 +1,6 @@
 //! Definitions of custom resources, and resources of them.
 
-use crate::stage::Stage;
+use super::stage::Stage;
 
 const WIDGETS: &str = "\
 apiVersion: apiextensions.k8s.io/v1

@@ -1,6 +1,6 @@
 //! `delete`: who goes with an object, what holds it, and what may not go.
 
-use crate::stage::{Stage, WEB};
+use super::stage::{Stage, WEB};
 
 #[tokio::test]
 async fn in_the_background_and_in_the_foreground_everything_below_goes() {

@@ -2,7 +2,7 @@
 
 use kubesim::kubelet::Behaviour;
 
-use crate::stage::{Stage, WEB};
+use super::stage::{Stage, WEB};
 
 fn has(text: &str, lines: &[&str]) {
     for line in lines {

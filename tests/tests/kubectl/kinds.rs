@@ -1,6 +1,6 @@
 //! `create` of the kinds that it has a word for, and what they become.
 
-use crate::stage::{Stage, ageless};
+use super::stage::{Stage, ageless};
 
 #[tokio::test]
 async fn everything_that_create_knows_can_be_created() {

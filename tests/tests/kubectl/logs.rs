@@ -2,7 +2,7 @@
 
 use kubesim::kubelet::Behaviour;
 
-use crate::stage::Stage;
+use super::stage::Stage;
 
 #[tokio::test]
 async fn logs_of_this_and_the_previous_instance() {

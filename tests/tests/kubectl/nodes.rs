@@ -1,6 +1,6 @@
 //! `cordon`, `drain`, `taint`.
 
-use crate::stage::{Stage, WEB};
+use super::stage::{Stage, WEB};
 
 const NODE: &str = "ip-192-168-10-10.us-west-2.compute.internal";
 

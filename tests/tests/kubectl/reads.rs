@@ -1,6 +1,6 @@
 //! `get` in all its forms, discovery, and what has no resource.
 
-use crate::stage::{Stage, WEB, ageless, rows};
+use super::stage::{Stage, WEB, ageless, rows};
 
 const FIRST: &str = "ip-192-168-10-10.us-west-2.compute.internal";
 const SECOND: &str = "ip-192-168-10-11.us-west-2.compute.internal";

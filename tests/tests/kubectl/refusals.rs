@@ -1,6 +1,6 @@
 //! The mistakes that people make, and what they are told.
 
-use crate::stage::{Stage, WEB};
+use super::stage::{Stage, WEB};
 
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 

@@ -1,6 +1,6 @@
 //! `rollout`: status, history, undo, restart, pause.
 
-use crate::stage::{Stage, WEB};
+use super::stage::{Stage, WEB};
 
 #[tokio::test]
 async fn a_deployment_goes_forward_and_back() {

@@ -2,7 +2,7 @@
 
 use kubesim::kubelet::Behaviour;
 
-use crate::stage::{Stage, WEB};
+use super::stage::{Stage, WEB};
 
 #[tokio::test]
 async fn waiting_ends_when_what_is_waited_for_holds() {

@@ -10,12 +10,12 @@ use kubesim::kubelet::{Images, Nodes};
 use kubesim::tap::{Recording, Tap};
 use kubesim::transport::{ClusterIdentity, Proxy, Upstream, User};
 use serde_json::json;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, watch};
 
 use super::driver::Drivers;
 use super::etcd::{self, Pulse};
 use super::plane::Plane;
-use super::pool::Pool;
+use super::pool::{Pool, Taken};
 use super::{pki, restore, settle};
 use crate::backend::shape::nodes;
 use crate::backend::{Cluster, ClusterError, Identity, SUBJECT};
@@ -32,6 +32,7 @@ pub(super) struct Up {
     kubelets: Remote,
     drivers: Drivers,
     plane: Plane,
+    _serving: OwnedSemaphorePermit,
     subject: User,
     token: String,
     owner: String,
@@ -44,7 +45,7 @@ impl Up {
     pub(super) async fn new(
         pool: Arc<Pool>,
         minor: Option<Minor>,
-        mut plane: Plane,
+        (mut plane, serving): Taken,
         shape: &ClusterShape,
     ) -> Result<Self, ClusterError> {
         let identity = ClusterIdentity::default();
@@ -73,7 +74,20 @@ impl Up {
         let token = proxy.authenticator().issue_token(&subject);
         let owner = proxy.server().kubeconfig(&User::admin());
         let changes = Mutex::new((plane.pulse(), proxy.tap().changes()));
-        Ok(Self { pool, minor, proxy, kubelets, drivers, plane, subject, token, owner, changes, warned })
+        Ok(Self {
+            pool,
+            minor,
+            proxy,
+            kubelets,
+            drivers,
+            plane,
+            _serving: serving,
+            subject,
+            token,
+            owner,
+            changes,
+            warned,
+        })
     }
 }
 

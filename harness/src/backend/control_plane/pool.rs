@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use assets::{ASSETS_VARIABLE, Found, Minor, Places, Unusable, Wanted};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 
 use super::plane::{Blueprint, Plane};
 use super::prepared;
@@ -14,6 +14,13 @@ use crate::ledger::Ledger;
 
 /// Executables, or why there are none.
 type Looked = Result<Arc<Found>, Missing>;
+
+/// How many control planes serve at the same time for each processor. Each is four processes, and a scenario that is swept
+/// asks for many: with more of them none would answer in time.
+const FOR_EACH_PROCESSOR: usize = 2;
+
+/// A plane in use, and its place among those that may be.
+pub(super) type Taken = (Plane, OwnedSemaphorePermit);
 
 /// Control planes of one process. Dropping it kills those that nobody uses.
 pub(super) struct Pool {
@@ -24,6 +31,7 @@ pub(super) struct Pool {
     found: Mutex<BTreeMap<Option<Minor>, Looked>>,
     blueprints: Mutex<BTreeMap<Option<Minor>, Arc<OnceCell<Blueprint>>>>,
     idle: Mutex<Vec<(Option<Minor>, Plane)>>,
+    places_to_serve: Arc<Semaphore>,
 }
 
 impl Pool {
@@ -36,6 +44,9 @@ impl Pool {
             found: Mutex::default(),
             blueprints: Mutex::default(),
             idle: Mutex::default(),
+            places_to_serve: Arc::new(Semaphore::new(
+                std::thread::available_parallelism().map_or(1, usize::from) * FOR_EACH_PROCESSOR,
+            )),
         }
     }
 
@@ -64,15 +75,18 @@ impl Pool {
     }
 
     /// A control plane in its first state, without controllers and scheduler: one that was used before, brought
-    /// back, else a new one. One that cannot be brought back is thrown away.
-    pub(super) async fn take(&self, minor: Option<Minor>) -> Result<Plane, ClusterError> {
+    /// back, else a new one. One that cannot be brought back is thrown away. Waits while as many serve as may.
+    pub(super) async fn take(&self, minor: Option<Minor>) -> Result<Taken, ClusterError> {
+        let serving = self.places_to_serve.clone().acquire_owned().await;
+        let serving =
+            serving.map_err(|error| ClusterError::new(format!("wait for a control plane: {error}")))?;
         while let Some(mut plane) = self.used(minor) {
             if plane.reset().await.is_ok() {
-                return Ok(plane);
+                return Ok((plane, serving));
             }
         }
         let blueprint = self.blueprint(minor).await?;
-        Plane::start(&blueprint, self.ledger().await?).await
+        Ok((Plane::start(&blueprint, self.ledger().await?).await?, serving))
     }
 
     /// Gives one back, in whatever state.

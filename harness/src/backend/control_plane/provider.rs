@@ -107,8 +107,8 @@ impl Backend for ControlPlane {
             let minor = Some(minor(shape)?);
             let mut attempt = 1;
             loop {
-                let plane = self.pool.take(minor).await?;
-                match Up::new(self.pool.clone(), minor, plane, shape).await {
+                let taken = self.pool.take(minor).await?;
+                match Up::new(self.pool.clone(), minor, taken, shape).await {
                     Ok(up) => {
                         let up: Box<dyn Cluster> = Box::new(up);
                         return Ok(up);

@@ -55,7 +55,7 @@ impl Stage {
     }
 
     async fn plane(&self) -> Plane {
-        let mut plane = self.pool().take(Some(self.minor)).await.unwrap();
+        let (mut plane, _serving) = self.pool().take(Some(self.minor)).await.unwrap();
         plane.go().await.unwrap();
         plane
     }
