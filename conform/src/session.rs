@@ -179,8 +179,10 @@ async fn run_kube(
 ) -> Result<Ran, Error> {
     let wrong = |why: String| Error::File { path: script.name.clone(), why };
     let url = recorder.url.parse().map_err(|error| wrong(format!("find the recorder: {error}")))?;
-    let client =
-        Client::try_from(kube::Config::new(url)).map_err(|error| wrong(format!("run it: {error}")))?;
+    // A refusal is what is looked for; asked again as it says it would take minutes.
+    let mut config = kube::Config::new(url);
+    config.default_retry = false;
+    let client = Client::try_from(config).map_err(|error| wrong(format!("run it: {error}")))?;
     let ended = tokio::time::timeout(PATIENCE, run(client, namespace)).await;
     let ended = ended.map_err(|_| wrong("run it: it takes too long".into()))?;
     let (code, stdout, stderr) = match ended {
