@@ -28,6 +28,7 @@ static WORDS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
         (r"\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b", "<ip>"),
         (r":3\d{4}\b", ":<port>"),
         (r"\b\d+(ms|s|m|h)(\d+s)?\b", "<age>"),
+        (r"(ResourceVersion in [a-z ]+): \d+", "${1}: <version>"),
         (r#"resourceVersion: "\d+""#, "resourceVersion: <version>"),
         (r#""resourceVersion": "\d+""#, "resourceVersion: <version>"),
         (r"\w{3} \w{3} +\d+ \d\d:\d\d:\d\d \d{4}", "<time>"),
