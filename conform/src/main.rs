@@ -1,6 +1,5 @@
 //! `conform`: how far the embedded cluster answers as a real API server does. `cargo xtask conform` becomes it.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
@@ -11,6 +10,7 @@ use conform::session::{self, Script, Tools};
 use conform::side::Side;
 use conform::{Error, Nodes, Options, play, scheduling};
 use harness::backend::{Backend as _, ClusterError, ControlPlane};
+use harness::report;
 use harness::run::Stop;
 use harness::scenario::ClusterShape;
 use harness::verdict::ExitCode;
@@ -139,7 +139,7 @@ fn run(args: &Args) -> Result<ExitCode, Failure> {
         report
     })?;
     let Some(report) = report else { return Ok(ExitCode::Interrupted) };
-    print(&told(&report, &known))?;
+    report::print(&told(&report, &known)).map_err(|error| Failure::new(ExitCode::Infrastructure, error))?;
     Ok(if report.total().new == 0 { ExitCode::Ok } else { ExitCode::Failed })
 }
 
@@ -237,17 +237,6 @@ fn sessions(args: &Args, root: &Path) -> Result<(Vec<Script>, Tools), Failure> {
     }
     scripts.retain(|script| !lacking(script));
     Ok((scripts, tools))
-}
-
-fn print(text: &str) -> Result<(), Failure> {
-    let mut to = anstream::stdout().lock();
-    match to.write_all(text.as_bytes()).and_then(|()| to.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::new(
-            ExitCode::Infrastructure,
-            format!("failed to write to standard output: {error}"),
-        )),
-        _ => Ok(()),
-    }
 }
 
 /// `1-34` of a kubectl 1.34.

@@ -85,7 +85,8 @@ pub fn scripts(folder: &Path, tools: &Tools) -> Result<Vec<Script>, Error> {
         let others = || tools.keys().map(String::as_str).filter(|tool| tool.starts_with("kubectl-"));
         let (family, members): (&str, Vec<&str>) = match needed.as_slice() {
             ["kubectl"] => ("kubectl", std::iter::once("kubectl").chain(others()).collect()),
-            _ => ("helm", vec!["helm3", "helm4"]),
+            needed if needed.contains(&"helm") => ("helm", vec!["helm3", "helm4"]),
+            _ => ("kubectl", vec!["kubectl"]),
         };
         scripts.extend(members.into_iter().map(|member| Script {
             name: stem.replacen(family, member, 1),

@@ -1,7 +1,6 @@
 //! `scenario` and `matrix`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use harness::expect::ResultSchema;
@@ -243,12 +242,5 @@ pub(crate) fn with_files(reporters: Reporters, out: &Path) -> Result<Reporters, 
 
 /// Writes to standard output; a reader that has gone away is no failure.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
-    let mut to = anstream::stdout().lock();
-    match to.write_all(text.as_bytes()).and_then(|()| to.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::new(
-            ExitCode::Infrastructure,
-            format!("failed to write to standard output: {error}"),
-        )),
-        _ => Ok(()),
-    }
+    harness::report::print(text).map_err(|error| Failure::new(ExitCode::Infrastructure, error))
 }

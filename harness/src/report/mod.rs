@@ -59,3 +59,19 @@ impl Reporters {
         first
     }
 }
+
+/// Writes a document or a table to standard output, without colours where it shows none; a reader that has gone away is
+/// no failure.
+///
+/// # Errors
+/// It cannot be written, in words.
+pub fn print(text: &str) -> Result<(), String> {
+    use std::io::Write as _;
+    let mut to = anstream::stdout().lock();
+    match to.write_all(text.as_bytes()).and_then(|()| to.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(format!("failed to write to standard output: {error}"))
+        }
+        _ => Ok(()),
+    }
+}

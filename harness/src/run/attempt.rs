@@ -21,7 +21,7 @@ use crate::parity::{self, Course, Trace};
 use crate::scenario::{ExpectObject, RunStep, Scenario, Signal, StepKind, Timeouts, Wait};
 
 /// How long a `wait` step waits when it does not say.
-const WAIT: Duration = Duration::from_secs(30);
+const WAIT: Span = Span::secs(30);
 
 /// What an attempt is made with.
 #[derive(Clone)]
@@ -473,7 +473,7 @@ impl Stage<'_> {
 
     /// Waits; `Some` says what had not happened when the time was up.
     async fn wait(&mut self, wait: &Wait) -> Result<Option<String>, Trouble> {
-        let limit = wait.timeout.unwrap_or(Span(WAIT)).times(self.setting.backend.pace()).0;
+        let limit = wait.timeout.unwrap_or(WAIT).times(self.setting.backend.pace()).0;
         let until = tokio::time::Instant::now() + limit;
         if wait.settled {
             self.cluster.settled().await;
@@ -550,7 +550,7 @@ fn unstartable(installer: &str, error: &std::io::Error) -> String {
 
 /// A wait that ran out, as a mismatch.
 fn missed(not_yet: &str, wait: &Wait, file: &str, line: u64) -> Judged {
-    let limit = wait.timeout.map_or(WAIT, |span| span.0);
+    let limit = wait.timeout.unwrap_or(WAIT).0;
     Judged {
         checked: 1,
         mismatches: vec![Mismatch {

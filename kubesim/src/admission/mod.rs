@@ -127,7 +127,7 @@ pub(crate) fn on_create(
 }
 
 /// A new node takes nothing before it is ready: the admission plugin `TaintNodesByCondition`.
-fn taint_until_ready(node: &mut Value) {
+pub(crate) fn taint_until_ready(node: &mut Value) {
     let taint = json!({"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"});
     match node["spec"]["taints"].as_array_mut() {
         Some(taints) => {

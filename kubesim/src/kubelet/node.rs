@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use super::{locked, nodes};
+use crate::admission;
 use crate::controllers::{Context, set_condition};
 use crate::scheduler::quantity::Quantity;
 use crate::status::Status;
@@ -64,6 +65,13 @@ impl NodeShape {
     }
 }
 
+impl NodeShape {
+    /// What its kubelet says while it is not ready.
+    fn trouble(&self) -> String {
+        self.not_ready_message.clone().unwrap_or_else(|| NO_CNI.to_owned())
+    }
+}
+
 /// The words of a kubelet whose network plugin has not come up.
 pub const NO_CNI: &str = "container runtime network not ready: NetworkReady=false \
     reason:NetworkPluginNotReady message:Network plugin returns error: cni plugin not initialized";
@@ -113,13 +121,8 @@ impl Nodes {
         let mut spec = json!({
             "providerID": format!("aws:///{}/i-0{:016x}", self.zone(&name), hash(&name)),
         });
-        let mut taints = shape.taints.clone();
-        if !shape.ready {
-            // Nothing is put on it meanwhile: the admission plugin `TaintNodesByCondition`.
-            taints.push(json!({"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}));
-        }
-        if !taints.is_empty() {
-            spec["taints"] = json!(taints);
+        if !shape.taints.is_empty() {
+            spec["taints"] = json!(shape.taints);
         }
         let mut node = json!({
             "apiVersion": "v1", "kind": "Node",
@@ -129,6 +132,9 @@ impl Nodes {
             }},
             "spec": spec,
         });
+        if !shape.ready {
+            admission::taint_until_ready(&mut node);
+        }
         // A kubelet registers its node with what it has: without, pods would find no room on it.
         node["status"] = self.said_of(&shape, &node, &self.store.clock().rfc3339());
         locked(&self.shapes).insert(name.clone(), shape);
@@ -216,8 +222,7 @@ impl Nodes {
 
     /// What the kubelet says of a node that is not ready.
     pub(super) fn trouble(&self, name: &str) -> String {
-        let said = locked(&self.shapes).get(name).and_then(|shape| shape.not_ready_message.clone());
-        said.unwrap_or_else(|| NO_CNI.to_owned())
+        locked(&self.shapes).get(name).map_or_else(|| NO_CNI.to_owned(), NodeShape::trouble)
     }
 
     /// The status of a node as its kubelet says it, without what it says of itself: what is there stays, what is
@@ -271,7 +276,7 @@ impl Nodes {
         let (state, reason, message) = if shape.ready {
             ("True", "KubeletReady", "kubelet is posting ready status".to_owned())
         } else {
-            ("False", "KubeletNotReady", shape.not_ready_message.clone().unwrap_or_else(|| NO_CNI.to_owned()))
+            ("False", "KubeletNotReady", shape.trouble())
         };
         let known = conditions.iter().find(|condition| condition["type"] == "Ready");
         if known.is_none_or(|known| known["status"] != state || known["message"] != message.as_str()) {
