@@ -15,7 +15,7 @@ pub use control_plane::ControlPlane;
 pub use sim::Sim;
 
 use crate::observe::Snapshot;
-use crate::parity::Told;
+use crate::parity::{self, Told};
 use crate::scenario::{ClusterShape, Timeouts};
 
 /// Whom the installer is; its requests are known by it.
@@ -187,10 +187,12 @@ pub trait Cluster: Send + Sync {
         Ok(())
     }
 
-    /// What it warned of before it was given away, in events that it has forgotten since.
-    fn warned_before(&self) -> &Told {
-        static NOTHING: Told = Told::new();
-        &NOTHING
+    /// What it warns of before anything is done to it, also in events that it has forgotten since.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn warned_before(&self) -> BoxFuture<'_, Result<Told, ClusterError>> {
+        Box::pin(async move { Ok(parity::warnings(&self.snapshot().await?)) })
     }
 
     /// Every object, as it is now.

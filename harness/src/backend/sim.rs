@@ -16,7 +16,6 @@ use super::shape::{KUBERNETES, nodes};
 use super::{Backend, Capability, Cluster, ClusterError, Identity, SUBJECT};
 use crate::duration::Span;
 use crate::observe::Snapshot;
-use crate::parity::{self, Told};
 use crate::scenario::{ClusterShape, Timeouts};
 
 pub(super) const NAME: &str = "sim";
@@ -63,9 +62,7 @@ impl Backend for Sim {
             let token = cluster.service().authenticator().issue_token(&subject);
             let owner = server.kubeconfig(&User::admin());
             let newest = Mutex::new((cluster.store().newest(), cluster.tap().changes()));
-            let mut up = Up { cluster, server, subject, token, owner, newest, warned: Told::new() };
-            up.warned = parity::warnings(&up.snapshot().await?);
-            let up: Box<dyn Cluster> = Box::new(up);
+            let up: Box<dyn Cluster> = Box::new(Up { cluster, server, subject, token, owner, newest });
             Ok(up)
         })
     }
@@ -90,7 +87,6 @@ struct Up {
     token: String,
     owner: String,
     newest: Mutex<(tokio::sync::watch::Receiver<u64>, tokio::sync::watch::Receiver<u64>)>,
-    warned: Told,
 }
 
 impl Cluster for Up {
@@ -122,10 +118,6 @@ impl Cluster for Up {
 
     fn owner_kubeconfig(&self) -> String {
         self.owner.clone()
-    }
-
-    fn warned_before(&self) -> &Told {
-        &self.warned
     }
 
     fn requests(&self) -> Vec<Recording> {

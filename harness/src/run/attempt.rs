@@ -17,7 +17,7 @@ use crate::event::{Attempt, Event, Mismatch};
 use crate::expect::{self, Judged};
 use crate::fault::{FaultSpec, Ground};
 use crate::observe::{Observation, Snapshot};
-use crate::parity::{self, Course, Trace};
+use crate::parity::{self, Course, Told, Trace};
 use crate::scenario::{ExpectObject, RunStep, Scenario, Signal, StepKind, Timeouts, Wait};
 
 /// How long a `wait` step waits when it does not say.
@@ -218,7 +218,9 @@ async fn carry_out(
         running: Vec::new(),
         runs: 0,
     };
-    let carried_out = steps(&mut stage, &secrets, began, attempted).await;
+    // Of use in a comparison only, and read before a fault is injected.
+    let before = if setting.compared { Some(cluster.warned_before().await?) } else { None };
+    let carried_out = steps(&mut stage, &secrets, began, before.as_ref(), attempted).await;
     stage.abandon().await;
     carried_out
 }
@@ -228,6 +230,7 @@ async fn steps(
     stage: &mut Stage<'_>,
     secrets: &[String],
     began: Instant,
+    before: Option<&Told>,
     attempted: &mut Attempted,
 ) -> Result<(), Trouble> {
     let Stage { setting, scenario, cluster, .. } = *stage;
@@ -328,9 +331,9 @@ async fn steps(
             mismatches,
         });
     }
-    if setting.compared {
+    if let Some(before) = before {
         cluster.settled().await;
-        attempted.course.events = parity::events(&cluster.snapshot().await?, cluster.warned_before());
+        attempted.course.events = parity::events(&cluster.snapshot().await?, before);
     }
     Ok(())
 }

@@ -193,8 +193,8 @@ impl Cluster for Up {
         }
     }
 
-    fn warned_before(&self) -> &Told {
-        &self.warned
+    fn warned_before(&self) -> BoxFuture<'_, Result<Told, ClusterError>> {
+        Box::pin(async move { Ok(self.warned.clone()) })
     }
 
     fn snapshot(&self) -> BoxFuture<'_, Result<Snapshot, ClusterError>> {
