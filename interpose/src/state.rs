@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
@@ -18,10 +18,18 @@ use crate::plan::ToolFault;
 /// Name of the folder within the protocol folder.
 pub const FOLDER: &str = "state";
 
+/// File of the folder with the labels of the faults that held a call, a JSON string on each line.
+const HELD_FILE: &str = "held";
+
 /// The state folder, to be locked before use.
 #[derive(Debug, Clone)]
 pub struct State {
     dir: PathBuf,
+}
+
+/// A label as the file of the held ones has it, whatever it holds.
+fn line_of(label: &str) -> String {
+    serde_json::Value::from(label).to_string()
 }
 
 /// The right to change the state; ends when dropped.
@@ -37,18 +45,20 @@ impl State {
         Self { dir: tools_dir.join(FOLDER) }
     }
 
-    /// Notes that a call whose work is done is being held by the fault of this label.
+    /// Notes that a call is being held by the fault of this label, before its work or after it.
     ///
     /// # Errors
     /// The note cannot be written.
     pub fn hold(&self, label: &str) -> io::Result<()> {
         std::fs::create_dir_all(&self.dir)?;
-        std::fs::write(self.dir.join(format!("held-{label}")), "")
+        let mut notes = OpenOptions::new().create(true).append(true).open(self.dir.join(HELD_FILE))?;
+        notes.write_all(format!("{}\n", line_of(label)).as_bytes())
     }
 
-    /// Whether the fault of this label holds a call whose work is done.
+    /// Whether the fault of this label holds a call, or has.
     pub fn held(&self, label: &str) -> bool {
-        self.dir.join(format!("held-{label}")).exists()
+        let notes = std::fs::read_to_string(self.dir.join(HELD_FILE)).unwrap_or_default();
+        notes.lines().any(|line| line == line_of(label))
     }
 
     /// Waits for the lock.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use interpose::plan::{Action, Plan, Tool, ToolFault, When};
 use interpose::record::{self, Call, Route};
+use interpose::state::State;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -138,6 +139,29 @@ fn a_lost_answer_leaves_the_work_done() {
         (Some(1), "", "Error: unexpected EOF\n")
     );
     assert_eq!(bench.calls()[0].route, Some(Route::Real));
+}
+
+#[test]
+fn a_call_that_is_held_is_known_to_be_by_the_label_of_its_fault() {
+    use Action::{Delay, Hang};
+    let slow = Delay { ms: 60_000 };
+    for (when, action) in
+        [(When::Before, Hang), (When::Before, slow.clone()), (When::After, Hang), (When::After, slow)]
+    {
+        let bench = Bench::new().real("helm", "touch $(dirname $0)/ran").fault(&[], None, when, action);
+        let held = || State::of(bench.dir.path()).held("fault 0");
+        assert!(!held());
+        let mut child = bench.command("helm upgrade x y").spawn().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !held() {
+            assert!(Instant::now() < deadline, "the call was never held");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(bench.path("ran").exists(), when == When::After);
+        assert!(!State::of(bench.dir.path()).held("fault"));
+        signal(&child, Signal::SIGTERM);
+        assert_eq!(child.wait().unwrap().signal(), Some(15));
+    }
 }
 
 #[test]

@@ -51,6 +51,13 @@ control: { cluster: { nodes: 2 } }
     "none is named",
     "request: {"
 )]
+#[case::a_wait_for_a_fault_that_is_nowhere(
+    "steps:\n",
+    "faults:\n  - tool: { label: slow, tool: aws, when: after, action: { slow: 30s } }\nsteps:\n  - wait: { held: slaw }\n",
+    ":8:1",
+    "no fault \"slaw\" that could hold a call",
+    "did you mean `slow`?"
+)]
 #[case::no_expectation(
     "    expect:\n      exit: 3\n",
     "",
@@ -255,7 +262,9 @@ fn an_installer_is_ended_after_its_deadline(#[case] script: &str, #[case] how: &
 #[case::in_a_session_of_its_own("setsid sleep 300 >/dev/null 2>&1 &")]
 fn a_child_that_an_installer_leaves_is_found_named_and_killed(#[case] script: &str) {
     let sandbox = Sandbox::new();
-    let installer = sandbox.script("installer", &format!("{script}\n{HONEST}"));
+    // The child is first a copy of the shell, and has the name that is looked for only later.
+    let named = "until tr '\\0' ' ' </proc/$!/cmdline | grep -q '^sleep'; do :; done";
+    let installer = sandbox.script("installer", &format!("{script}\n{named}\n{HONEST}"));
     let output = run(&sandbox, &installer, "", "{ exit: 1 }");
     let report = report(&output);
     assert_eq!(output.status.code(), Some(100), "{report:#}");

@@ -494,7 +494,7 @@ impl Stage<'_> {
                 // A tool call shows in a file, and the end of the installer in its process; nothing announces
                 // either.
                 () = tokio::time::sleep(Duration::from_millis(10)),
-                    if wait.tool.is_some() || !self.running.is_empty() => {}
+                    if wait.tool.is_some() || wait.held.is_some() || !self.running.is_empty() => {}
                 () = tokio::time::sleep_until(until) => return Ok(Some(not_yet)),
             }
         }
@@ -525,6 +525,9 @@ impl Stage<'_> {
             if !seen.iter().skip(calls).any(|it| expect::call_matches(&pattern.tool, &pattern.args, it)) {
                 return Ok(Some(format!("no such call among {}", seen.len().saturating_sub(calls))));
             }
+        }
+        if let Some(label) = wait.held.as_deref().filter(|label| !self.tools.held(label)) {
+            return Ok(Some(format!("the fault {label} holds no call")));
         }
         if let Some(object) = &wait.object {
             return self.no_such(object).await;

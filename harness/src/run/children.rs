@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill as send};
 use nix::unistd::Pid;
@@ -37,7 +38,7 @@ pub fn marked(mark: &str) -> Vec<Process> {
             continue;
         };
         // Processes of others cannot be read, and are not ours.
-        let Ok(environment) = std::fs::read(entry.path().join("environ")) else { continue };
+        let Ok(environment) = environment(&entry.path()) else { continue };
         let ours = environment.split(|byte| *byte == 0).any(|variable| {
             let rest = variable.strip_prefix(wanted.as_bytes());
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
@@ -58,11 +59,40 @@ pub fn kill(processes: &[Process]) {
     }
 }
 
-/// A process that has ended and is only waiting to be reaped: its state stands behind the name in
-/// parentheses.
+/// The longest that a process is taken to be between two programs: a step of the kernel, on a crowded machine.
+const BETWEEN: Duration = Duration::from_secs(1);
+
+/// A process's environment. While it becomes another program it has none for a moment, and is not to be missed.
+fn environment(folder: &Path) -> std::io::Result<Vec<u8>> {
+    let began = Instant::now();
+    loop {
+        let environment = std::fs::read(folder.join("environ"))?;
+        if !environment.is_empty() || !is_between_programs(folder) || began.elapsed() > BETWEEN {
+            return Ok(environment);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A process that has a program and no place for its environment yet (`env_end` in proc_pid_stat(5)). A thread of the
+/// kernel, and what has ended, has no program.
+fn is_between_programs(folder: &Path) -> bool {
+    const ENV_END: usize = 51;
+    stat(folder, ENV_END).is_some_and(|end| end == "0") && std::fs::read_link(folder.join("exe")).is_ok()
+}
+
+/// A process that has ended and is only waiting to be reaped.
 fn is_zombie(folder: &Path) -> bool {
-    let Ok(stat) = std::fs::read_to_string(folder.join("stat")) else { return true };
-    stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with(['Z', 'X']))
+    const STATE: usize = 3;
+    stat(folder, STATE).is_none_or(|state| state.starts_with(['Z', 'X']))
+}
+
+/// A field of `/proc/PID/stat`, counted from 1 as proc_pid_stat(5) does, from the third on: what stands before is in
+/// parentheses and may hold anything.
+fn stat(folder: &Path, field: usize) -> Option<String> {
+    let stat = std::fs::read_to_string(folder.join("stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(") ")?;
+    rest.split_whitespace().nth(field.checked_sub(3)?).map(str::to_owned)
 }
 
 fn command(folder: &Path) -> String {

@@ -265,6 +265,8 @@ pub struct Wait {
     pub stderr: Option<String>,
     /// An interposer has seen such a call start.
     pub tool: Option<ToolPattern>,
+    /// The fault of this label holds a call, before the tool's work or after it: a `tool` fault that is slow or hangs.
+    pub held: Option<String>,
     /// The cluster has such an object.
     pub object: Option<ExpectObject>,
     /// How long to wait at most; 30 s when not given.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use miette::{Diagnostic, NamedSource, SourceSpan};
 use thiserror::Error;
 
-use super::model::{Scenario, StepKind};
+use super::model::{Scenario, StepKind, Wait};
 
 /// The largest file that is read, in bytes. The largest of the catalogue has a few thousand.
 const LARGEST: u64 = 256 * 1024;
@@ -222,9 +222,15 @@ fn check(name: &str, text: &str, scenario: &Scenario) -> Result<(), ScenarioErro
             StepKind::Kill(_) => running -= 1,
             StepKind::Wait(wait) if wait.exit => running -= 1,
             StepKind::Heal(label) if !labels.contains(&label) => {
-                let help = crate::names::nearest(label, labels.iter().copied())
-                    .map_or_else(|| "inject it first".to_owned(), |near| format!("did you mean `{near}`?"));
-                return wrong(step.line, format!("there is no fault {label:?} to heal"), &help);
+                return wrong(
+                    step.line,
+                    format!("there is no fault {label:?} to heal"),
+                    &label_hint(label, &labels),
+                );
+            }
+            StepKind::Wait(Wait { held: Some(label), .. }) if !labels.contains(&label.as_str()) => {
+                let what = format!("there is no fault {label:?} that could hold a call");
+                return wrong(step.line, what, &label_hint(label, &labels));
             }
             _ => {}
         }
@@ -258,6 +264,12 @@ fn check(name: &str, text: &str, scenario: &Scenario) -> Result<(), ScenarioErro
 /// `37` of `1.37`.
 pub(crate) fn minor(version: &str) -> Option<u8> {
     version.strip_prefix("1.")?.parse().ok()
+}
+
+/// The fault that a label which is nowhere may mean.
+fn label_hint(label: &str, labels: &[&str]) -> String {
+    crate::names::nearest(label, labels.iter().copied())
+        .map_or_else(|| "inject it first".to_owned(), |near| format!("did you mean `{near}`?"))
 }
 
 /// Offset and length of a line, counted from 1.

@@ -7,7 +7,7 @@ mod stand_in;
 mod stops;
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -110,20 +110,17 @@ struct Asked<'a> {
 
 async fn answer(asked: Asked<'_>, fault: Option<ToolFault>, stops: &mut Stops) -> anyhow::Result<Answer> {
     let Some(fault) = fault else { return carry_out(asked, true, stops).await };
-    let mut answer = match (fault.when, &fault.action) {
-        (When::Before, action) => match broken(action, stops).await {
+    let mut answer = match fault.when {
+        When::Before => match broken(&fault, asked.dir, stops).await? {
             Some(ended) => ended,
             None => carry_out(asked, true, stops).await?,
         },
         // The tool's own words are lost with a lost answer; a delay keeps them.
-        (When::After, action) => {
-            let speak = matches!(action, Action::Delay { .. });
+        When::After => {
+            let speak = matches!(fault.action, Action::Delay { .. });
             let done = carry_out(asked, speak, stops).await?;
-            if matches!(action, Action::Hang) {
-                State::of(asked.dir).hold(&fault.label)?;
-            }
             let route = done.route;
-            Answer { route, ..broken(action, stops).await.unwrap_or(done) }
+            Answer { route, ..broken(&fault, asked.dir, stops).await?.unwrap_or(done) }
         }
     };
     answer.fault = Some(fault.label);
@@ -137,8 +134,11 @@ impl Answer {
 }
 
 /// Acts a fault out. `None`: the call goes on.
-async fn broken(action: &Action, stops: &mut Stops) -> Option<Answer> {
-    match action {
+async fn broken(fault: &ToolFault, dir: &Path, stops: &mut Stops) -> io::Result<Option<Answer>> {
+    if matches!(fault.action, Action::Hang | Action::Delay { .. }) {
+        State::of(dir).hold(&fault.label)?;
+    }
+    Ok(match &fault.action {
         Action::Exit { code, stdout, stderr } => {
             say(stdout, stderr);
             let ending = Ending::Exit(i32::from(*code));
@@ -153,7 +153,7 @@ async fn broken(action: &Action, stops: &mut Stops) -> Option<Answer> {
                 () = tokio::time::sleep(Duration::from_millis(*ms)) => None,
             }
         }
-    }
+    })
 }
 
 async fn carry_out(asked: Asked<'_>, speak: bool, stops: &mut Stops) -> anyhow::Result<Answer> {
