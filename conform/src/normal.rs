@@ -139,7 +139,7 @@ fn object(value: &mut Value) {
         fields.remove("status");
     }
     for (name, field) in fields.iter_mut() {
-        match (name.as_str(), &*field) {
+        match (name.as_str(), &mut *field) {
             ("uid", Value::String(_)) => *field = json!("<uid>"),
             ("resourceVersion", Value::String(text)) if !text.is_empty() => *field = json!("<version>"),
             ("continue", Value::String(text)) if !text.is_empty() => *field = json!("<continue>"),
@@ -150,22 +150,18 @@ fn object(value: &mut Value) {
             ("nodePort" | "healthCheckNodePort", Value::Number(_)) => *field = json!("<port>"),
             ("metadata", Value::Object(_)) => metadata(field, generated),
             ("cells", Value::Array(cells)) => {
-                let mut cells = cells.clone();
-                for cell in &mut cells {
+                for cell in cells {
                     if cell.as_str().is_some_and(|cell| AGE.as_ref().is_some_and(|age| age.is_match(cell))) {
                         *cell = json!("<age>");
                     }
                 }
-                *field = json!(cells);
             }
             // As in the message.
             ("causes", Value::Array(causes)) => {
-                let mut causes = causes.clone();
                 let of = |cause: &Value, name: &str| cause[name].as_str().map(str::to_owned);
                 causes
                     .chunk_by_mut(|a, b| a["field"] == b["field"])
                     .for_each(|same| same.sort_by_key(|cause| of(cause, "message")));
-                *field = json!(causes);
             }
             _ => {}
         }

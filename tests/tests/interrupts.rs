@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use predicates::prelude::*;
 use predicates::str::contains;
 use rstest::rstest;
-use seatrial_tests::{Sandbox, process};
+use seatrial_tests::{Sandbox, executables, process};
 use serde_json::Value;
 
 /// A run in which the installer has begun and will not end by itself.
@@ -184,15 +184,20 @@ fn prune_destroys_what_a_killed_standing_cluster_left() {
 #[test]
 fn two_runs_at_once_from_one_place_do_not_disturb_each_other() {
     let sandbox = Sandbox::new();
+    // The right installer, which neither run gets past while the other has not begun.
+    let (gate, right) = (sandbox.text("gate"), executables::folder().join("eks-installer"));
+    let script = format!("until [ -e {gate} ]; do sleep 0.02; done\nexec {} \"$@\"", right.display());
+    let installer = format!("{} {{args}}", sandbox.script("installer", &script));
     let start = |out: &str| {
         let mut command = sandbox.command(&["scenario", "no-nodes", "already-installed", "second-run"]);
-        command.args(["--jobs", "2", "--out", &sandbox.text(out)]);
+        command.args(["--jobs", "2", "--installer", &installer, "--out", &sandbox.text(out)]);
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     };
     let runs = [start("one"), start("other")];
     process::eventually("both live at the same time", || (sandbox.names("state").len() == 2).then_some(()));
     // Whoever clears up meanwhile leaves both alone.
     sandbox.xtask(&["cluster", "prune"]).assert().code(0).stdout(contains("left alone: 2 runs"));
+    std::fs::write(&gate, "").unwrap();
     for run in runs {
         let output = run.wait_with_output().unwrap();
         let said = String::from_utf8(output.stdout).unwrap();
