@@ -23,7 +23,11 @@ pub const VARIABLES: &[Variable] = &[
     variable("AWS_REGION", "from the kubeconfig", "region of the EKS cluster"),
     variable("AWS_ACCOUNT_ID", "not checked", "account of the EKS cluster, twelve digits"),
     variable("AWS_PROFILE", "none", "passed on to eksctl, aws and the kubeconfig's credentials helper"),
-    variable("EKS_INSTALLER_NODE_WAIT", "30s", "how long phase 1 waits for nodes to be Ready; duration"),
+    variable(
+        "EKS_INSTALLER_NODE_WAIT",
+        "30s",
+        "how long phase 1 waits for nodes and CoreDNS to be Ready; duration",
+    ),
     variable(
         "EKS_INSTALLER_HELM_TIMEOUT",
         "10m",

@@ -165,7 +165,7 @@ pub struct Workload {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Timeouts {
-    /// How long phase 1 waits for nodes to be Ready.
+    /// How long phase 1 waits for nodes and CoreDNS to be Ready.
     pub node_wait: Option<Span>,
     /// Helm's `--timeout`; an older pending release is stale.
     pub helm: Option<Span>,

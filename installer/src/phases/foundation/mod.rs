@@ -7,19 +7,21 @@ mod stack;
 
 use std::time::Duration;
 
+use k8s_openapi::api::apps::v1::Deployment;
+
 use self::eksctl::{Eksctl, Found};
 use self::node_groups::Why;
 use super::compute::Ended;
 use super::force::pass;
 use super::target;
 use crate::aws::Aws;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, ReadError};
 use crate::context::Run;
 use crate::duration;
 use crate::identity::Identity;
 use crate::phases::Phase;
-use crate::platform::{NodeState, Nodes};
-use crate::result::{Blocker, Class, Code, Eks, Phase1};
+use crate::platform::{self, Coredns, NodeState, Nodes};
+use crate::result::{Blocker, Class, Code, Eks, Phase1, Replicas};
 use crate::seams::ToolError;
 
 /// Runs the phase; what it reads goes into `evidence`.
@@ -297,6 +299,7 @@ async fn kubeconfig<'r>(
 /// Waits for the nodes, and counts them.
 async fn nodes(run: &Run<'_>, cluster: &Cluster<'_>, eks: &mut Eks) -> Result<(), Vec<Blocker>> {
     let limit = if run.dry() { Duration::ZERO } else { run.settings.limits.node_wait };
+    let patience = run.ctx.clock.elapsed() + limit;
     // A cluster that this run made has as many nodes as were asked for; of an adopted one we only know
     // that those that are there should be Ready.
     let wanted = if eks.created { run.settings.foundation.nodes.unwrap_or(1).max(1) } else { 1 };
@@ -318,7 +321,7 @@ async fn nodes(run: &Run<'_>, cluster: &Cluster<'_>, eks: &mut Eks) -> Result<()
     let Some(blocker) = nodes.blocker() else {
         run.gate("nodes", "passed");
         run.step("nodes", counted);
-        return Ok(());
+        return coredns(run, cluster, patience.saturating_sub(run.ctx.clock.elapsed())).await;
     };
     run.gate("nodes", "blocked");
     run.fail("nodes", format!("{counted}{}", duration::waited(limit)));
@@ -344,6 +347,32 @@ async fn nodes(run: &Run<'_>, cluster: &Cluster<'_>, eks: &mut Eks) -> Result<()
         )]);
     }
     Err(vec![because(why, blocker)])
+}
+
+/// Waits for CoreDNS: the first nodes of a cluster are Ready some seconds before its pods are, and a run that goes on to
+/// Karpenter would be blocked for it. It decides nothing: that is the platform gate's.
+async fn coredns(run: &Run<'_>, cluster: &Cluster<'_>, limit: Duration) -> Result<(), Vec<Blocker>> {
+    let query = &[platform::COREDNS_NAME];
+    let watched = cluster
+        .watch_until::<Deployment, ()>("watch CoreDNS", platform::DEPLOYMENTS, query, limit, |found| {
+            // Where there is none, none is being started.
+            found.values().all(|deployment| Coredns::of(deployment).ready).then_some(())
+        })
+        .await;
+    match watched.map(|watched| watched.objects.values().next().map(Coredns::of)) {
+        Ok(Some(Coredns { replicas: Replicas { ready, desired }, ready: is_ready })) => {
+            let counted = format!("CoreDNS {ready}/{desired}");
+            if is_ready {
+                run.step("coredns", counted);
+            } else {
+                run.warn("coredns", format!("{counted}{}", duration::waited(limit)));
+            }
+        }
+        Ok(None) => run.warn("coredns", "there is no CoreDNS"),
+        Err(ReadError::Stopped(reason)) => return Err(vec![Blocker::stopped(reason)]),
+        Err(error) => run.warn("coredns", error.to_string()),
+    }
+    Ok(())
 }
 
 /// A blocker about nodes, with what the node groups say of the reason.
