@@ -132,14 +132,21 @@ impl Store {
         let State { mirror: Some(mirror), collections, .. } = &mut *state else { return Vec::new() };
         let Mirror { debts, ready, flying, .. } = mirror;
         let mut work = Vec::new();
-        ready.retain(|place| {
-            let Some(debt) = debts.get_mut(place) else { return false };
-            if work.len() >= most || debt.in_flight.is_some() {
-                return true;
+        let mut seen = Vec::new();
+        for place in &*ready {
+            // Thousands may be owed, and no more of them are looked at than are taken or on their way.
+            if work.len() >= most {
+                break;
             }
+            let debt = debts.get_mut(place);
+            if debt.as_ref().is_some_and(|debt| debt.in_flight.is_some()) {
+                continue;
+            }
+            seen.push(place.clone());
+            let Some(debt) = debt else { continue };
             let (resource, key) = place;
             let here = collections.get(resource).and_then(|collection| collection.objects().get(key));
-            let Some(owed) = debt.owed.take() else { return false };
+            let Some(owed) = debt.owed.take() else { continue };
             let next = match (&owed, here, &debt.base) {
                 (Owed::Read, ..) => Work::Read,
                 (Owed::Delete(uid), ..) => Work::Delete { uid: uid.clone() },
@@ -150,13 +157,15 @@ impl Store {
                     Work::Change { base: base.clone(), patch: patch.clone() }
                 }
                 // It went meanwhile.
-                _ => return false,
+                _ => continue,
             };
             debt.in_flight = Some(owed);
             *flying += 1;
             work.push((resource.clone(), key.clone(), next));
-            false
-        });
+        }
+        for place in &seen {
+            ready.remove(place);
+        }
         work
     }
 
