@@ -29,6 +29,7 @@ static WORDS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
         (r":3\d{4}\b", ":<port>"),
         (r"\b\d+(ms|s|m|h)(\d+s)?\b", "<age>"),
         (r"(ResourceVersion in [a-z ]+): \d+", "${1}: <version>"),
+        (r"(ResourceVersion in (?:the precondition|record)) \(\d+\)", "${1} (<version>)"),
         (r#"resourceVersion: "\d+""#, "resourceVersion: <version>"),
         (r#""resourceVersion": "\d+""#, "resourceVersion: <version>"),
         (r"\w{3} \w{3} +\d+ \d\d:\d\d:\d\d \d{4}", "<time>"),
@@ -49,7 +50,9 @@ fn words(text: &str) -> String {
 }
 
 fn lines(text: &str) -> Value {
-    json!(text.lines().map(|line| words(line).trim_end().to_owned()).collect::<Vec<_>>())
+    // How far something was seen to have come while it was waited for is a matter of time.
+    let lines = text.lines().filter(|line| !line.starts_with("Waiting for "));
+    json!(lines.map(|line| words(line).trim_end().to_owned()).collect::<Vec<_>>())
 }
 
 /// The exchanges of one run, by what was asked.

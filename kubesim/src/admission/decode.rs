@@ -20,13 +20,18 @@ pub(crate) enum Wrong {
 /// Unknown fields, as `fieldValidation` has them treated: refused (`Strict`), warned of (`Warn`, the
 /// default) or dropped (`Ignore`).
 pub(crate) fn check_fields(call: &mut Call, resource: &Resource, object: &mut Value) -> Result<(), Status> {
-    decode(call, resource, object).map_err(|wrong| {
-        let (Wrong::Type(why) | Wrong::Strict(why)) = wrong;
-        Status::bad_request(format!(
-            "{0} in version \"{1}\" cannot be handled as a {0}: {why}",
-            resource.kind, resource.version
-        ))
-    })
+    let kind = (resource.group.as_str(), resource.version.as_str(), resource.kind.as_str());
+    decode(call, resource, object).map_err(|wrong| refused(kind, wrong))
+}
+
+/// [`check_fields`] for the body of a subresource, which is of a type of its own.
+pub(crate) fn check_body(call: &mut Call, kind: Gvk<'_>, body: &mut Value) -> Result<(), Status> {
+    decode_as(call, kind, body).map_err(|wrong| refused(kind, wrong))
+}
+
+fn refused((_, version, kind): Gvk<'_>, wrong: Wrong) -> Status {
+    let (Wrong::Type(why) | Wrong::Strict(why)) = wrong;
+    Status::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {why}"))
 }
 
 /// [`check_fields`] for what a patch made: `patch` is the value that the refusal shows.
@@ -48,20 +53,27 @@ pub(crate) fn check_patched(
     })
 }
 
+/// Group, version and kind.
+type Gvk<'a> = (&'a str, &'a str, &'a str);
+
 fn decode(call: &mut Call, resource: &Resource, object: &mut Value) -> Result<(), Wrong> {
+    let Some(version) = &resource.custom else {
+        return decode_as(call, (&resource.group, &resource.version, &resource.kind), object);
+    };
     let mut unknown = Vec::new();
-    match &resource.custom {
-        Some(version) => {
-            super::structural::prune(&version["schema"]["openAPIV3Schema"], object, &mut unknown)
-        }
-        None => {
-            let Some(found) = schema::of_kind(&resource.group, &resource.version, &resource.kind) else {
-                return Ok(());
-            };
-            walk(object, &Shape::Type(found.name), &mut Place::default(), &mut unknown)
-                .map_err(Wrong::Type)?;
-        }
-    }
+    super::structural::prune(&version["schema"]["openAPIV3Schema"], object, &mut unknown);
+    said(call, &unknown)
+}
+
+fn decode_as(call: &mut Call, (group, version, kind): Gvk<'_>, object: &mut Value) -> Result<(), Wrong> {
+    let Some(found) = schema::of_kind(group, version, kind) else { return Ok(()) };
+    let mut unknown = Vec::new();
+    walk(object, &Shape::Type(found.name), &mut Place::default(), &mut unknown).map_err(Wrong::Type)?;
+    said(call, &unknown)
+}
+
+/// Says what is unknown, as the call wants it treated.
+fn said(call: &mut Call, unknown: &[String]) -> Result<(), Wrong> {
     if unknown.is_empty() {
         return Ok(());
     }

@@ -22,7 +22,7 @@ mod workloads;
 pub(crate) use applied::check as check_applied;
 pub(crate) use authorize::{Attributes, authorize, decide, require, rules_for};
 pub(crate) use causes::Causes;
-pub(crate) use decode::{check_fields, check_patched};
+pub(crate) use decode::{check_body, check_fields, check_patched};
 pub(crate) use defaults::apply as fill;
 pub(crate) use pods::{label_with, place_of};
 pub(crate) use quota::status as quota_status;

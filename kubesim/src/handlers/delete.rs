@@ -133,6 +133,7 @@ impl Core {
         let storage = resource.storage();
         let (namespace, name) = (object.namespace(), object.name());
         crate::admission::on_delete(self, resource, object)?;
+        check(resource, object, &options.preconditions)?;
         let grace = grace(resource, object, options.grace);
         if options.dry_run {
             return Ok(Deleted::Gone(object.clone()));
@@ -143,12 +144,10 @@ impl Core {
             _ => None,
         };
         if resource.group == "apiextensions.k8s.io" && !object.is_terminating() {
-            check(resource, object, &options.preconditions)?;
             return self.delete_definition(&storage, object, &options.preconditions);
         }
         let mut preconditions = options.preconditions.clone();
         if let Some(finalizer) = finalizer.filter(|_| !object.is_terminating()) {
-            check(resource, object, &preconditions)?;
             self.store.update(&storage, namespace, name, |object| {
                 let mut finalizers: Vec<Value> = object.finalizers().to_vec();
                 if !finalizers.iter().any(|found| found == finalizer) {
@@ -190,19 +189,34 @@ impl Core {
     }
 }
 
+/// What must hold of an object that is deleted. The conflict is one of the kind, but for the two whose storage checks it
+/// itself.
 fn check(resource: &Resource, object: &Value, preconditions: &Preconditions) -> Result<(), Status> {
-    match &preconditions.resource_version {
-        Some(wanted) if wanted != object.resource_version() => Err(Status::conflict(
-            &resource.group,
-            &resource.plural,
-            object.name(),
-            &format!(
-                "Precondition failed: ResourceVersion in precondition: {wanted}, ResourceVersion in object meta: {}",
-                object.resource_version()
-            ),
-        )),
-        _ => Ok(()),
+    let by_itself = matches!(
+        (resource.group.as_str(), resource.plural.as_str()),
+        ("", "namespaces") | ("apiextensions.k8s.io", "customresourcedefinitions")
+    );
+    let recreated = "been deleted and then recreated";
+    let checks = [
+        ("UID", &preconditions.uid, object.uid(), recreated),
+        ("ResourceVersion", &preconditions.resource_version, object.resource_version(), "been modified"),
+    ];
+    for (what, wanted, found, may_have) in checks {
+        let Some(wanted) = wanted.as_deref().filter(|wanted| *wanted != found) else { continue };
+        let (named, why) = if by_itself {
+            let why = format!(
+                "Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}"
+            );
+            (&resource.plural, why)
+        } else {
+            let differ = format!(
+                "the {what} in the precondition ({wanted}) does not match the {what} in record ({found})"
+            );
+            (&resource.kind, format!("{differ}. The object might have {may_have}"))
+        };
+        return Err(Status::conflict(&resource.group, named, object.name(), &why));
     }
+    Ok(())
 }
 
 /// Seconds of grace: only pods have any, and only those that a kubelet has to stop.

@@ -116,9 +116,12 @@ impl Core {
     }
 
     /// `policy/v1` Eviction: a delete that a disruption budget may refuse.
-    fn evict(&self, call: &Call, resource: &Resource) -> Result<Reply, Status> {
-        let body =
+    fn evict(&self, call: &mut Call, resource: &Resource) -> Result<Reply, Status> {
+        let mut body =
             if call.body.is_empty() { Value::Null } else { crate::codec::decode(&call.headers, &call.body)? };
+        if body.is_object() {
+            admission::check_body(call, ("policy", "v1", "Eviction"), &mut body)?;
+        }
         let options = Options::from_value(&body["deleteOptions"], call)?;
         let pod = self.object(call, resource)?;
         let budgets = GroupResource::new("policy", "poddisruptionbudgets");
