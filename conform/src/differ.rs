@@ -7,7 +7,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Value, json};
 
 use crate::compare::{self, Difference};
-use crate::generate::sequence;
+use crate::generate::{each_value, sequence};
 use crate::known::List;
 use crate::operation::{Answer, Operation};
 use crate::report::{Divergence, Report};
@@ -21,6 +21,8 @@ pub struct Options {
     pub seed: u64,
     /// How many sequences.
     pub sequences: u32,
+    /// Whether every value of every kind is asked for once, beside them.
+    pub values: bool,
     /// The longest of them, beside the request that begins it.
     pub longest: usize,
     /// Where new divergences are kept; nowhere when `None`.
@@ -41,6 +43,7 @@ impl Default for Options {
         Self {
             seed: 1,
             sequences: 100,
+            values: false,
             longest: 8,
             keep: None,
             shrinking: 40,
@@ -169,44 +172,76 @@ pub async fn run(
     let planted = options.planted.as_ref();
     let mut pair =
         Pair { embedded, reference, known, planted, seed: options.seed, namespaces: 0, all: false };
-    let mut told: Vec<(String, String)> = Vec::new();
+    let mut told = Vec::new();
     for _ in 0..options.sequences {
         let Ok(mut tree) = strategy.new_tree(&mut runner) else { continue };
         let operations = tree.current();
         let compared = pair.ask(&operations).await?;
-        let mut first = None;
-        for (operation, compared) in operations.iter().zip(&compared) {
-            report.count(&operation.area, !compared.known.is_empty(), !compared.new.is_empty());
-            for entry in &compared.known {
-                report.met[*entry] += 1;
-            }
-            for difference in &compared.new {
-                report.note(operation, difference);
-                let place = (operation.area.clone(), difference.pointer.clone());
-                if first.is_none() && !told.contains(&place) {
-                    first = Some(place);
-                }
-            }
-        }
-        let Some(place) = first.filter(|_| told.len() < options.most) else { continue };
-        told.push(place.clone());
-        if let Some(mut divergence) = shrink(&mut pair, &mut tree, &place, options.shrinking).await? {
-            if let Some(folder) = &options.keep {
-                let name = format!("{}-{}", options.seed, report.divergences.len() + 1);
-                divergence.file = Some(replay::keep(folder, &name, &divergence.sequence)?);
-            }
-            report.divergences.push(divergence);
-        }
+        let Some(place) = take(&mut report, &mut told, options.most, &operations, &compared) else {
+            continue;
+        };
+        let found = shrink(&mut pair, &mut tree, &place, options.shrinking).await?;
+        keep(options, &mut report, found)?;
+    }
+    for operations in each_value().filter(|_| options.values) {
+        let compared = pair.ask(&operations).await?;
+        let Some(place) = take(&mut report, &mut told, options.most, &operations, &compared) else {
+            continue;
+        };
+        let found = shown(&mut pair, operations, &place).await?;
+        keep(options, &mut report, found)?;
     }
     pair.tidy(options.tidy).await?;
     Ok(report)
+}
+
+/// An area, and the pointer of a difference in it.
+type At = (String, String);
+
+/// Counts what came of a sequence. Says where it differs in a way that is worth looking into: one that is new and has not
+/// been `told`, of which there may be so many.
+fn take(
+    report: &mut Report,
+    told: &mut Vec<At>,
+    most: usize,
+    operations: &[Operation],
+    compared: &[Compared],
+) -> Option<At> {
+    let mut first = None;
+    for (operation, compared) in operations.iter().zip(compared) {
+        report.count(&operation.area, !compared.known.is_empty(), !compared.new.is_empty());
+        for entry in &compared.known {
+            report.met[*entry] += 1;
+        }
+        for difference in &compared.new {
+            report.note(operation, difference);
+            let place = (operation.area.clone(), difference.pointer.clone());
+            if first.is_none() && !told.contains(&place) {
+                first = Some(place);
+            }
+        }
+    }
+    let place = first.filter(|_| told.len() < most)?;
+    told.push(place.clone());
+    Some(place)
+}
+
+/// Reports a divergence, and keeps it to be played again.
+fn keep(options: &Options, report: &mut Report, found: Option<Divergence>) -> Result<(), Error> {
+    let Some(mut divergence) = found else { return Ok(()) };
+    if let Some(folder) = &options.keep {
+        let name = format!("{}-{}", options.seed, report.divergences.len() + 1);
+        divergence.file = Some(replay::keep(folder, &name, &divergence.sequence)?);
+    }
+    report.divergences.push(divergence);
+    Ok(())
 }
 
 /// The shortest sequence found that still differs at this place.
 async fn shrink(
     pair: &mut Pair<'_>,
     tree: &mut impl ValueTree<Value = Vec<Operation>>,
-    place: &(String, String),
+    place: &At,
     steps: u32,
 ) -> Result<Option<Divergence>, Error> {
     let mut best = shown(pair, tree.current(), place).await?;
@@ -229,7 +264,7 @@ async fn shrink(
 async fn shown(
     pair: &mut Pair<'_>,
     mut sequence: Vec<Operation>,
-    (area, pointer): &(String, String),
+    (area, pointer): &At,
 ) -> Result<Option<Divergence>, Error> {
     let compared = pair.ask(&sequence).await?;
     let differs = |(operation, compared): (&Operation, &Compared)| {

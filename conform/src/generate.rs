@@ -1,5 +1,5 @@
 //! Sequences of requests, drawn by proptest: every verb, the four types of patch, selectors, field
-//! validation, dry run, preconditions, and wrong input.
+//! validation, dry run, preconditions, and wrong input. Besides, every value that they are drawn from, once.
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -29,6 +29,32 @@ pub fn sequence(longest: usize) -> impl Strategy<Value = Vec<Operation>> {
             rest.insert(0, first);
             rest
         })
+    })
+}
+
+/// Every value of every kind once, right or wrong: as it is created and as it takes the place of a valid one; and every
+/// patch of it.
+pub fn each_value() -> impl Iterator<Item = Vec<Operation>> {
+    kinds::all().iter().flat_map(|kind| {
+        let create = |body: Value| Operation::new("create", "POST", kind.collection()).with(JSON, body);
+        let values = kind.values.iter().map(move |(pointer, value)| {
+            let with = |name: &str| {
+                let mut body = kind.body(name);
+                kinds::put(&mut body, pointer, value);
+                body
+            };
+            // Without a version: a controller may write between a read and the write that goes on from it.
+            let replace = Operation::new("replace", "PUT", kind.object("a")).with(JSON, with("a"));
+            // Last what may be stored by one side alone.
+            vec![create(kind.body("a")), replace, create(with("b"))]
+        });
+        let patches = kind.patches.iter().map(move |patch| {
+            let by = |media: &str, area: &str| {
+                Operation::new(area, "PATCH", kind.object("a")).with(media, patch.clone())
+            };
+            vec![create(kind.body("a")), by(MERGE, "merge patch"), by(STRATEGIC, "strategic merge patch")]
+        });
+        values.chain(patches)
     })
 }
 

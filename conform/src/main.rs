@@ -14,7 +14,6 @@ use harness::report;
 use harness::run::Stop;
 use harness::scenario::ClusterShape;
 use harness::verdict::ExitCode;
-use owo_colors::OwoColorize as _;
 
 /// Compare the embedded cluster with a real API server, request by request.
 #[derive(Parser, Debug)]
@@ -40,6 +39,9 @@ struct Args {
     /// How many sequences of requests.
     #[arg(long, value_name = "N", default_value_t = 100)]
     sequences: u32,
+    /// Not every value of every kind once.
+    #[arg(long)]
+    no_values: bool,
     /// How many cases for the schedulers, on a reference without nodes.
     #[arg(long, value_name = "N", default_value_t = 20)]
     scheduling: u32,
@@ -74,10 +76,7 @@ impl Failure {
     }
 
     fn tell(self) -> ExitCode {
-        anstream::eprintln!("{} {}", "error:".red().bold(), self.what);
-        if let Some(hint) = self.hint {
-            anstream::eprintln!("\n{} {hint}", "hint:".cyan());
-        }
+        report::complain(&self.what, self.hint.as_deref());
         self.exit
     }
 }
@@ -189,6 +188,7 @@ async fn compare(
     let options = Options {
         seed: args.seed,
         sequences: args.sequences,
+        values: !args.no_values,
         keep: Some(folder.clone()),
         most: args.shrink,
         tidy: args.reference.is_some(),

@@ -22,19 +22,26 @@ async fn embedded() -> Side {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_does_not_differ_from_its_like() {
     let (one, other) = (embedded().await, embedded().await);
-    let options = Options { sequences: 40, ..Options::default() };
+    let options = Options { sequences: 40, values: true, ..Options::default() };
     let report = run(&options, &one, &other, &known()).await.unwrap();
     assert_eq!(report.total().new, 0, "{}", report.told());
-    assert!(report.total().operations > 100);
+    assert!(report.total().operations > 600);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_planted_divergence_is_found_shrunk_and_played_again() {
+    for (sequences, values) in [(30, false), (0, true)] {
+        plant_and_find(sequences, values).await;
+    }
+}
+
+async fn plant_and_find(sequences: u32, values: bool) {
     let (one, other) = (embedded().await, embedded().await);
     let keep = tempfile::tempdir().unwrap();
     let planted = Planted { area: "replace".into(), pointer: "/code".into() };
     let options = Options {
-        sequences: 30,
+        sequences,
+        values,
         keep: Some(keep.path().to_path_buf()),
         planted: Some(planted),
         ..Options::default()

@@ -6,7 +6,6 @@ use harness::run::{InstallerError, SuiteError};
 use harness::scenario::CatalogueError;
 use harness::verdict::ExitCode;
 use miette::Diagnostic as _;
-use owo_colors::OwoColorize as _;
 
 /// Why a command did not come to its end, and the exit code that goes with it.
 pub(crate) struct Failure {
@@ -36,12 +35,7 @@ impl Failure {
     /// Writes it to standard error.
     pub(crate) fn tell(self) -> Exit {
         match self.words {
-            Words::Plain { what, hint } => {
-                anstream::eprintln!("{} {what}", "error:".red().bold());
-                if let Some(hint) = hint {
-                    anstream::eprintln!("\n{} {hint}", "hint:".cyan());
-                }
-            }
+            Words::Plain { what, hint } => harness::report::complain(&what, hint.as_deref()),
             Words::Diagnostic(report) => anstream::eprint!("{report:?}"),
         }
         Exit::from(self.exit.code())

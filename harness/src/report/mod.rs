@@ -8,6 +8,8 @@ mod terminal;
 
 use std::io;
 
+use owo_colors::OwoColorize as _;
+
 pub use events::Events;
 pub use json::Json;
 pub use junit::Junit;
@@ -57,6 +59,14 @@ impl Reporters {
             }
         }
         first
+    }
+}
+
+/// Writes to standard error why a command did not come to its end, and what to type next.
+pub fn complain(what: &str, hint: Option<&str>) {
+    anstream::eprintln!("{} {what}", "error:".red().bold());
+    if let Some(hint) = hint {
+        anstream::eprintln!("\n{} {hint}", "hint:".cyan());
     }
 }
 
