@@ -214,7 +214,7 @@ async fn a_cluster_that_was_given_back_serves_the_next_scenario_as_new() {
     assert!(snapshot.get("namespaces", "", "planted").is_none());
     other.down().await.unwrap();
     drop(stage.backend);
-    assert!(marks.iter().all(|mark| children::marked(mark).is_empty()));
+    until_gone(&marks).await;
     assert_eq!(std::fs::read_dir(stage.state.path()).unwrap().count(), 0, "no ledger is left");
 }
 
@@ -376,7 +376,11 @@ async fn what_a_killed_harness_leaves_is_found_by_prune() {
     assert!(pruned.failed.is_empty(), "{:?}", pruned.failed);
     assert!(pruned.destroyed.iter().any(|words| words.contains("kube-apiserver")), "{:?}", pruned.destroyed);
     assert!(pruned.destroyed.iter().any(|words| words.starts_with("folder ")), "{:?}", pruned.destroyed);
-    // A killed process takes a moment to be gone.
+    until_gone(&marks).await;
+}
+
+/// A killed process takes a moment to be gone.
+async fn until_gone(marks: &[String]) {
     let gone = async {
         while !marks.iter().all(|mark| children::marked(mark).is_empty()) {
             tokio::time::sleep(Duration::from_millis(5)).await;
