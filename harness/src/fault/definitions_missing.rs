@@ -1,5 +1,7 @@
 //! A cluster from which somebody has deleted custom resource definitions.
 
+use std::time::Duration;
+
 use kube::api::{Api, DeleteParams, DynamicObject, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use schemars::JsonSchema;
@@ -16,6 +18,15 @@ pub struct DefinitionsMissing {
     names: Option<Vec<String>>,
     #[serde(skip)]
     removed: Vec<DynamicObject>,
+}
+
+/// How long a definition may take to go.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+impl DefinitionsMissing {
+    fn is_removed(&self, definition: &DynamicObject) -> bool {
+        self.removed.iter().any(|removed| removed.metadata.uid == definition.metadata.uid)
+    }
 }
 
 fn definitions(cluster: &dyn Cluster) -> Api<DynamicObject> {
@@ -43,6 +54,23 @@ impl Fault for DefinitionsMissing {
                     self.removed.push(found);
                 }
             }
+            // A finalizer holds each until its objects are gone.
+            let gone = async {
+                while api
+                    .list(&Default::default())
+                    .await
+                    .map_err(failed)?
+                    .iter()
+                    .any(|left| self.is_removed(left))
+                {
+                    ground.cluster.changed().await;
+                }
+                Ok(())
+            };
+            tokio::time::timeout(PATIENCE, gone).await.unwrap_or_else(|_| {
+                let seconds = PATIENCE.as_secs();
+                Err(ClusterError::new(format!("remove definitions: some are still there after {seconds} s")))
+            })?;
             ground.cluster.settled().await;
             Ok(())
         })
