@@ -184,6 +184,8 @@ async fn compare(
         Some(Replay::Case(case)) => return Ok(scheduling::play(&case, sides, known).await?),
         None => {}
     }
+    // What is missing is said before anything is asked.
+    let (scripts, tools) = sessions(args, root)?;
     let folder = root.join("target/conform");
     let options = Options {
         seed: args.seed,
@@ -202,7 +204,6 @@ async fn compare(
     } else if args.scheduling > 0 {
         anstream::eprintln!("SKIPPED: scheduler cases: the reference has nodes already");
     }
-    let (scripts, tools) = sessions(args, root)?;
     report.add(session::run(&scripts, &tools, &embedded, &reference, known).await?);
     replay::keep_report(&folder, &report)?;
     Ok(report)

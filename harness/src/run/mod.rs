@@ -13,6 +13,7 @@ mod subject;
 mod suite;
 mod sweep;
 mod tools;
+mod wait;
 
 pub use installer::{Installer, InstallerError};
 pub use kill::KillPoint;

@@ -11,7 +11,7 @@ use super::{Call, Core, options, storage_namespace};
 use crate::controllers::definitions;
 use crate::resources::Resource;
 use crate::status::Status;
-use crate::store::{Deleted, GroupResource, Meta, Object, Preconditions};
+use crate::store::{Deleted, GroupResource, Meta, Object, Preconditions, check_preconditions};
 
 /// `metav1.DeleteOptions`, from the body or the query.
 #[derive(Clone, Debug, Default)]
@@ -196,25 +196,22 @@ fn check(resource: &Resource, object: &Value, preconditions: &Preconditions) -> 
         (resource.group.as_str(), resource.plural.as_str()),
         ("", "namespaces") | ("apiextensions.k8s.io", "customresourcedefinitions")
     );
+    if by_itself {
+        return check_preconditions(&resource.storage(), object, preconditions);
+    }
     let recreated = "been deleted and then recreated";
     let checks = [
         ("UID", &preconditions.uid, object.uid(), recreated),
         ("ResourceVersion", &preconditions.resource_version, object.resource_version(), "been modified"),
     ];
     for (what, wanted, found, may_have) in checks {
-        let Some(wanted) = wanted.as_deref().filter(|wanted| *wanted != found) else { continue };
-        let (named, why) = if by_itself {
-            let why = format!(
-                "Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}"
-            );
-            (&resource.plural, why)
-        } else {
+        if let Some(wanted) = wanted.as_deref().filter(|wanted| *wanted != found) {
             let differ = format!(
                 "the {what} in the precondition ({wanted}) does not match the {what} in record ({found})"
             );
-            (&resource.kind, format!("{differ}. The object might have {may_have}"))
-        };
-        return Err(Status::conflict(&resource.group, named, object.name(), &why));
+            let why = format!("{differ}. The object might have {may_have}");
+            return Err(Status::conflict(&resource.group, &resource.kind, object.name(), &why));
+        }
     }
     Ok(())
 }

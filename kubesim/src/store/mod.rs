@@ -18,7 +18,7 @@ use tokio::sync::watch;
 pub use history::{EventType, Watch, WatchEvent};
 pub(crate) use mirror::{Outcome, Work, taints};
 pub use object::Meta;
-pub(crate) use object::drop_fields;
+pub(crate) use object::{check_preconditions, drop_fields};
 
 use crate::clock::Clock;
 use crate::status::Status;
@@ -330,7 +330,7 @@ impl Store {
         else {
             return Err(Status::not_found(&resource.group, &resource.resource, name));
         };
-        object::check_preconditions(resource, &current, preconditions)?;
+        check_preconditions(resource, &current, preconditions)?;
         // Who mirrors a cluster is done with what it deletes; whether something holds it is the server's to say.
         if state.mirror.is_some() || !current.is_held() && grace_seconds == 0 {
             return Ok(Deleted::Gone(state.remove(resource, &key, (*current).clone())));

@@ -85,7 +85,7 @@ pub(super) fn keep_metadata(current: &Value, next: &mut Value) {
     }
 }
 
-pub(super) fn check_preconditions(
+pub(crate) fn check_preconditions(
     resource: &GroupResource,
     current: &Value,
     preconditions: &Preconditions,
