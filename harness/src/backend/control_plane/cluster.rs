@@ -58,6 +58,7 @@ impl Up {
         settle::rested(&plane, &kubelets, settle::QUIET)
             .await
             .map_err(|error| plane.alive().err().unwrap_or(error))?;
+        plane.prepare_reset()?;
         let warned = parity::warnings(&snapshot(&plane).await?);
         restore::forget_events(plane.etcd()).await?;
         let keys = plane.keys();

@@ -18,19 +18,29 @@ pub(super) const SHARE: &str = "--permit-port-sharing";
 /// alive; here they would only make small ones slow.
 const RATE: u16 = 1000;
 
+/// How Go's collector is set: a component that starts makes garbage for a second and little after that, and collecting
+/// it takes a sixth of the start. Of a large cluster it is to keep no more than this much.
+pub(super) const ENVIRONMENT: [(&str, &str); 2] = [("GOGC", "400"), ("GOMEMLIMIT", "4GiB")];
+
+/// A file that comes when somebody writes it into the pipe. Each component is given it for one that it reads once, when
+/// it has made all that it makes without its server, and before it asks that server anything (`ApplyTo` of the options
+/// of each).
+const LATE: &str = "/dev/stdin";
+
+/// What the API server is given through it: nothing else than what it does without such a file.
+pub(super) const NO_EGRESS_SELECTOR: &str =
+    r#"{"apiVersion": "apiserver.k8s.io/v1beta1", "kind": "EgressSelectorConfiguration"}"#;
+
 /// Ports of one control plane, all on 127.0.0.1.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ports {
     pub(super) etcd: u16,
     pub(super) api: u16,
-    pub(super) controllers: u16,
-    pub(super) scheduler: u16,
 }
 
-impl Ports {
-    pub(super) fn url(self) -> String {
-        format!("https://127.0.0.1:{}", self.api)
-    }
+/// Where an API server on this port is.
+pub(super) fn url(api: u16) -> String {
+    format!("https://127.0.0.1:{api}")
 }
 
 /// A store that nobody needs after a power cut.
@@ -93,15 +103,16 @@ pub(super) fn api_server(ports: Ports, keys: &Path) -> Vec<String> {
         format!("--kubelet-certificate-authority={}", key(pki::KUBELETS_CA)),
         // A node's internal address is one of its cloud; all kubelets are on this machine.
         "--kubelet-preferred-address-types=Loopback".into(),
+        format!("--egress-selector-config-file={LATE}"),
         "--profiling=false".into(),
     ]
 }
 
 /// All controllers but those for bootstrap tokens, with one credential for all: a token for each would be asked
 /// for at every start, and who changes what is not judged by it.
-pub(super) fn controllers(ports: Ports, keys: &Path, kubeconfig: &Path) -> Vec<String> {
+pub(super) fn controllers(port: u16, keys: &Path, kubeconfig: &Path) -> Vec<String> {
     let key = |name: &str| keys.join(name).display().to_string();
-    let mut flags = served(ports.controllers, keys, kubeconfig);
+    let mut flags = served(port, keys, kubeconfig);
     flags.extend([
         "--use-service-account-credentials=false".into(),
         format!("--service-account-private-key-file={}", key(pki::ACCOUNTS[0])),
@@ -111,13 +122,15 @@ pub(super) fn controllers(ports: Ports, keys: &Path, kubeconfig: &Path) -> Vec<S
 }
 
 /// The scheduler as it comes.
-pub(super) fn scheduler(ports: Ports, keys: &Path, kubeconfig: &Path) -> Vec<String> {
-    served(ports.scheduler, keys, kubeconfig)
+pub(super) fn scheduler(port: u16, keys: &Path, kubeconfig: &Path) -> Vec<String> {
+    served(port, keys, kubeconfig)
 }
 
 fn served(port: u16, keys: &Path, kubeconfig: &Path) -> Vec<String> {
     vec![
         format!("--kubeconfig={}", kubeconfig.display()),
+        // Whose tokens nobody shows.
+        format!("--authentication-kubeconfig={LATE}"),
         "--leader-elect=false".into(),
         "--bind-address=127.0.0.1".into(),
         format!("--secure-port={port}"),
@@ -132,13 +145,13 @@ fn served(port: u16, keys: &Path, kubeconfig: &Path) -> Vec<String> {
     ]
 }
 
-/// A kubeconfig by which a component reaches the API server; keys stay in their files.
-pub(super) fn kubeconfig(ports: Ports, keys: &Path, pair: [&str; 2]) -> Result<String, ClusterError> {
+/// A kubeconfig by which a component reaches the API server on this port; keys stay in their files.
+pub(super) fn kubeconfig(api: u16, keys: &Path, pair: [&str; 2]) -> Result<String, ClusterError> {
     let path = |name: &str| keys.join(name).display().to_string();
     let config = serde_json::json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "seatrial",
         "clusters": [{"name": "seatrial", "cluster": {
-            "server": ports.url(), "certificate-authority": path(pki::CA),
+            "server": url(api), "certificate-authority": path(pki::CA),
         }}],
         "users": [{"name": "component", "user": {
             "client-certificate": path(pair[0]), "client-key": path(pair[1]),

@@ -66,6 +66,7 @@ impl Workshop {
     pub(crate) async fn start(&self) -> Result<Ours, ClusterError> {
         let mut plane = Plane::start(&self.blueprint, self.pool.ledger().await?).await?;
         plane.go().await?;
+        plane.prepare_reset()?;
         Ok(Ours(plane))
     }
 
@@ -80,7 +81,7 @@ impl Workshop {
         let held = [Port::take().map_err(failed)?, Port::take().map_err(failed)?];
         let [etcd, api] = held.each_ref().map(Port::number);
         let name = folder.path().file_name().map(|name| name.to_string_lossy().into_owned());
-        let group = Group::start(&name.unwrap_or_default()).map_err(failed)?;
+        let group = Group::start(&name.unwrap_or_default(), &[]).map_err(failed)?;
         let log = |name: &str| folder.path().join(format!("{name}.log"));
         let flags = etcd_flags(etcd, folder.path());
         let store = group.spawn("etcd", program(Tool::Etcd)?, &flags, log("etcd")).map_err(failed)?;
@@ -109,7 +110,8 @@ impl Ours {
     /// Brings it back to its first state, in which controllers and scheduler are at work again.
     pub(crate) async fn reset(&mut self) -> Result<(), ClusterError> {
         self.0.reset().await?;
-        self.0.go().await
+        self.0.go().await?;
+        self.0.prepare_reset()
     }
 }
 

@@ -1,6 +1,7 @@
 //! A real control plane as a backend: etcd, kube-apiserver, kube-controller-manager and kube-scheduler as processes
 //! of this machine, without containers and without root.
 
+mod clients;
 mod cluster;
 mod components;
 mod content;
@@ -14,6 +15,8 @@ mod pool;
 mod prepared;
 mod processes;
 mod provider;
+mod ready;
+mod relay;
 mod restore;
 mod settle;
 #[cfg(test)]

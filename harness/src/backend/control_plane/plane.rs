@@ -3,30 +3,24 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use assets::{Found, Tool};
 use http::Request;
 use kube::{Client, Config};
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
 
+use super::clients::{Clients, Next, Ways};
 use super::components::{self, Ports};
 use super::estate::Estate;
 use super::etcd::{Etcd, Pulse};
 use super::pki;
-use super::processes::{Death, Group, Port, Process};
+use super::processes::{Group, Held, Port, Process};
+use super::ready::{Running, Trouble, answers, read, until, until_or};
+use super::relay::Relay;
 use super::restore::{self, Content};
 use crate::backend::ClusterError;
 use crate::ledger::Ledger;
-
-/// How long a component may take to come up: it takes seconds, on a crowded machine tens of seconds.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// How often a component that is coming up is asked whether it is there. None of them tells anybody, so there is
-/// nothing to wait for.
-const STEP: Duration = Duration::from_millis(5);
 
 /// How often controllers are started that give up on an API server which a crowded machine has made slow.
 const ATTEMPTS: u32 = 5;
@@ -54,13 +48,14 @@ impl Blueprint {
         Self { binaries, keys, first }
     }
 
-    fn program(&self, tool: Tool) -> Result<&Path, ClusterError> {
+    /// Where an executable is.
+    pub(super) fn program(&self, tool: Tool) -> Result<&Path, ClusterError> {
         self.binaries.path(tool).ok_or_else(|| ClusterError::new(format!("find {}", tool.name())))
     }
 
     /// A client that shows one of our certificates.
     pub(super) fn client(&self, port: u16, pair: [&str; 2]) -> Result<Client, ClusterError> {
-        let url = format!("https://127.0.0.1:{port}");
+        let url = components::url(port);
         let mut config = Config::new(url.parse().map_err(ClusterError::new)?);
         let authority = pki::der(&self.keys, pki::CA)?;
         config.root_cert = Some(vec![authority]);
@@ -83,12 +78,8 @@ pub(super) enum Component {
     Controllers,
     /// kube-scheduler.
     Scheduler,
-}
-
-/// A process that answers requests.
-struct Running {
-    process: Process,
-    client: Client,
+    /// The kube-controller-manager that is to come after the next reset.
+    NextControllers,
 }
 
 /// A running control plane. Dropping it kills it.
@@ -99,38 +90,20 @@ pub(super) struct Plane {
     estate: Estate,
     ports: Ports,
     // For as long as anybody may be started on them.
-    _held: [Port; 4],
+    _held: [Port; 2],
     store: Process,
     etcd: Etcd,
     api: Running,
-    controllers: Option<Running>,
-    scheduler: Option<Running>,
+    clients: Option<Clients>,
+    /// Those that come after them.
+    next: Option<Next>,
+    /// The way for the first controllers of a prepared store.
+    relay: Option<Relay>,
     /// Keys of the API server itself.
     own: BTreeSet<String>,
     /// Revision at which the store was last in its first state.
     clean: u64,
     pulse: watch::Receiver<Pulse>,
-}
-
-/// Why a start failed.
-enum Trouble {
-    Death(Death),
-    Other(ClusterError),
-}
-
-impl From<ClusterError> for Trouble {
-    fn from(error: ClusterError) -> Self {
-        Self::Other(error)
-    }
-}
-
-impl From<Trouble> for ClusterError {
-    fn from(trouble: Trouble) -> Self {
-        match trouble {
-            Trouble::Death(death) => death.into(),
-            Trouble::Other(error) => error,
-        }
-    }
 }
 
 impl Plane {
@@ -141,11 +114,12 @@ impl Plane {
     pub(super) async fn start(blueprint: &Blueprint, ledger: &Ledger) -> Result<Self, ClusterError> {
         let estate = Estate::found(ledger)?;
         let own = |error: io::Error| ClusterError::new(format!("start a control plane: {error}"));
-        let group = Group::start(estate.mark()).map_err(own)?;
-        let take = || Port::take().map_err(own);
-        let held = [take()?, take()?, take()?, take()?];
-        let [etcd, api, controllers, scheduler] = held.each_ref().map(Port::number);
-        let ports = Ports { etcd, api, controllers, scheduler };
+        let group = Group::start(estate.mark(), &components::ENVIRONMENT).map_err(own)?;
+        let held = [Port::take().map_err(own)?, Port::take().map_err(own)?];
+        let [etcd, api] = held.each_ref().map(Port::number);
+        let ports = Ports { etcd, api };
+        // Beside etcd: it waits to be told that etcd is there, and would else try again after a second.
+        let server = start_api_server(blueprint, &group, &estate, ports)?;
         let arguments = components::etcd(ports, estate.path(), estate.mark());
         let program = blueprint.program(Tool::Etcd)?;
         let store = group.spawn("etcd", program, &arguments, estate.path().join("etcd.log")).map_err(own)?;
@@ -156,8 +130,17 @@ impl Plane {
         if !changes.is_empty() {
             etcd.change(&changes).await?;
         }
-        let api = spawn_api_server(blueprint, &group, &estate, ports)?;
-        let ready = if blueprint.first.is_empty() { "/readyz" } else { READY_WHEN_PREPARED };
+        let api = server.go().await;
+        let prepared = !blueprint.first.is_empty();
+        let (next, relay) = match prepared {
+            true => {
+                let relay = Relay::open(&blueprint.keys, ports.api).await?;
+                let ways = Ways { controllers: relay.port(), scheduler: ports.api };
+                (Some(Next::start(blueprint, &group, &estate, ways)?), Some(relay))
+            }
+            false => (None, None),
+        };
+        let ready = if prepared { READY_WHEN_PREPARED } else { "/readyz" };
         until_or(&api.process, &store, || answers(&api.client, ready)).await?;
         let pulse = etcd.pulse(restore::is_heartbeat).await?;
         let (clean, keys) = etcd.all(false).await?;
@@ -171,73 +154,46 @@ impl Plane {
             store,
             etcd,
             api,
-            controllers: None,
-            scheduler: None,
+            clients: None,
+            next,
+            relay,
             own,
             clean,
             pulse,
         })
     }
 
-    /// Starts controllers and scheduler, and waits until they have looked at what is there. What they are to find is
+    /// Lets controllers and scheduler go, and waits until they have looked at what is there. What they are to find is
     /// made before.
     pub(super) async fn go(&mut self) -> Result<(), ClusterError> {
+        let prepared = !self.blueprint.first.is_empty();
         for attempt in 1.. {
-            match self.start_clients().await {
-                Err(Trouble::Death(death)) if death.gave_up_waiting() && attempt < ATTEMPTS => {
-                    // The scheduler lives, and there must not be two of it.
-                    self.stop_clients().await;
+            let next = match self.next.take().filter(Next::alive) {
+                Some(next) => next,
+                None => self.start_next(self.relay.as_ref().map_or(self.ports.api, Relay::port))?,
+            };
+            match next.go(&self.api.process, prepared).await {
+                Ok(clients) => {
+                    self.clients = Some(clients);
+                    return Ok(());
                 }
-                other => return Ok(other?),
+                Err(Trouble::Death(death)) if death.gave_up_waiting() && attempt < ATTEMPTS => {}
+                Err(trouble) => return Err(trouble.into()),
             }
         }
         Ok(())
     }
 
-    async fn stop_clients(&mut self) {
-        for running in [self.controllers.take(), self.scheduler.take()].into_iter().flatten() {
-            running.process.kill().await;
-        }
+    /// Starts the controllers and the scheduler that are to go after the next reset, which then need not be waited
+    /// for.
+    pub(super) fn prepare_reset(&mut self) -> Result<(), ClusterError> {
+        self.next = Some(self.start_next(self.ports.api)?);
+        Ok(())
     }
 
-    async fn start_clients(&mut self) -> Result<(), Trouble> {
-        let keys = self.blueprint.keys.clone();
-        let start = |name: &'static str, tool, port, pair, flags: fn(Ports, &Path, &Path) -> Vec<String>| {
-            let kubeconfig = self.estate.path().join(format!("{name}.kubeconfig"));
-            let text = components::kubeconfig(self.ports, &keys, pair)?;
-            std::fs::write(&kubeconfig, text)
-                .map_err(|error| ClusterError::new(format!("write {}: {error}", kubeconfig.display())))?;
-            let flags = flags(self.ports, &keys, &kubeconfig);
-            let log = self.estate.path().join(format!("{name}.log"));
-            let process = self
-                .group
-                .spawn(name, self.blueprint.program(tool)?, &flags, log)
-                .map_err(|error| ClusterError::new(format!("start {name}: {error}")))?;
-            Ok::<_, ClusterError>(Running { process, client: self.blueprint.client(port, pki::ADMIN)? })
-        };
-        let controllers = start(
-            "kube-controller-manager",
-            Tool::ControllerManager,
-            self.ports.controllers,
-            pki::CONTROLLERS,
-            components::controllers,
-        )?;
-        let scheduler = start(
-            "kube-scheduler",
-            Tool::Scheduler,
-            self.ports.scheduler,
-            pki::SCHEDULER,
-            components::scheduler,
-        )?;
-        let (controllers, scheduler) =
-            (self.controllers.insert(controllers), self.scheduler.insert(scheduler));
-        let api = &self.api.process;
-        until_or(&controllers.process, api, || answers(&controllers.client, "/healthz")).await?;
-        if !self.blueprint.first.is_empty() {
-            until_or(&controllers.process, api, || looked(&controllers.client)).await?;
-        }
-        // Ready when it has seen every object that it works on.
-        until_or(&scheduler.process, api, || answers(&scheduler.client, "/readyz")).await
+    fn start_next(&self, controllers: u16) -> Result<Next, ClusterError> {
+        let ways = Ways { controllers, scheduler: self.ports.api };
+        Next::start(&self.blueprint, &self.group, &self.estate, ways)
     }
 
     /// Brings it back to its first state. Controllers and scheduler are killed first: whatever they remember goes
@@ -248,7 +204,9 @@ impl Plane {
     /// It is dead, or could not be proven clean; then it is to be thrown away.
     pub(super) async fn reset(&mut self) -> Result<(), ClusterError> {
         self.alive()?;
-        self.stop_clients().await;
+        if let Some(clients) = self.clients.take() {
+            clients.kill().await;
+        }
         let mut left = Vec::new();
         for _ in 0..ROUNDS {
             let changed = self.etcd.since(self.clean).await?;
@@ -309,7 +267,7 @@ impl Plane {
     /// # Errors
     /// One is not; with its last words.
     pub(super) fn alive(&self) -> Result<(), ClusterError> {
-        let clients = [&self.controllers, &self.scheduler].into_iter().flatten().map(|it| &it.process);
+        let clients = self.clients.iter().flat_map(|it| [&it.controllers().process, &it.scheduler().process]);
         match [&self.store, &self.api.process].into_iter().chain(clients).find_map(Process::death) {
             None => Ok(()),
             Some(death) => Err(death.into()),
@@ -319,12 +277,12 @@ impl Plane {
     /// Kills a component.
     #[cfg(test)]
     pub(super) async fn kill(&self, component: Component) {
-        let clients = |running: &Option<Running>| running.as_ref().map(|it| it.process.clone());
         let process = match component {
             Component::Etcd => Some(self.store.clone()),
             Component::ApiServer => Some(self.api.process.clone()),
-            Component::Controllers => clients(&self.controllers),
-            Component::Scheduler => clients(&self.scheduler),
+            Component::Controllers => self.clients.as_ref().map(|it| it.controllers().process.clone()),
+            Component::NextControllers => self.next.as_ref().map(|it| it.controllers().clone()),
+            Component::Scheduler => self.clients.as_ref().map(|it| it.scheduler().process.clone()),
         };
         if let Some(process) = process {
             process.kill().await;
@@ -334,8 +292,10 @@ impl Plane {
     #[cfg(test)]
     /// Starts the API server again, on the same port and store. Controllers and scheduler find it by themselves.
     pub(super) async fn revive_api_server(&mut self) -> Result<(), ClusterError> {
-        self.api = spawn_api_server(&self.blueprint, &self.group, &self.estate, self.ports)?;
-        let ready = answers_until(&self.api, &self.store, READY_WHEN_PREPARED).await;
+        let server = start_api_server(&self.blueprint, &self.group, &self.estate, self.ports)?;
+        self.api = server.go().await;
+        let api = &self.api;
+        let ready = until_or(&api.process, &self.store, || answers(&api.client, READY_WHEN_PREPARED)).await;
         ready.map_err(Into::into)
     }
 
@@ -345,7 +305,7 @@ impl Plane {
     }
 
     pub(super) fn url(&self) -> String {
-        self.ports.url()
+        components::url(self.ports.api)
     }
 
     pub(super) fn keys(&self) -> &Path {
@@ -363,94 +323,37 @@ impl Plane {
 
     /// Figures of the controllers and of the scheduler, as Prometheus text.
     pub(super) async fn figures(&self) -> Result<[String; 2], ClusterError> {
-        let mut figures = [String::new(), String::new()];
-        for (running, place) in [&self.controllers, &self.scheduler].into_iter().zip(&mut figures) {
-            let Some(running) = running else { continue };
-            let request = Request::get("/metrics").body(Vec::new()).map_err(ClusterError::new)?;
-            let text = running.client.request_text(request).await;
-            *place = text.map_err(|error| ClusterError::new(format!("read figures: {error}")))?;
-        }
-        Ok(figures)
+        let Some(clients) = &self.clients else { return Ok(Default::default()) };
+        let figures = async |of: &Running| {
+            let text = read(&of.client, "/metrics").await;
+            text.map_err(|error| ClusterError::new(format!("read figures of {}: {error}", of.process.name())))
+        };
+        Ok([figures(clients.controllers()).await?, figures(clients.scheduler()).await?])
     }
 }
 
-fn spawn_api_server(
+/// An API server that waits until its store is there.
+struct Server {
+    held: Held,
+    client: Client,
+}
+
+impl Server {
+    async fn go(self) -> Running {
+        Running { process: self.held.tell(components::NO_EGRESS_SELECTOR).await, client: self.client }
+    }
+}
+
+fn start_api_server(
     blueprint: &Blueprint,
     group: &Group,
     estate: &Estate,
     ports: Ports,
-) -> Result<Running, ClusterError> {
+) -> Result<Server, ClusterError> {
     let arguments = components::api_server(ports, &blueprint.keys);
     let log = estate.path().join("kube-apiserver.log");
-    let process = group
-        .spawn("kube-apiserver", blueprint.program(Tool::ApiServer)?, &arguments, log)
+    let held = group
+        .spawn_held("kube-apiserver", blueprint.program(Tool::ApiServer)?, &arguments, log)
         .map_err(|error| ClusterError::new(format!("start kube-apiserver: {error}")))?;
-    Ok(Running { process, client: blueprint.client(ports.api, pki::ADMIN)? })
-}
-
-#[cfg(test)]
-async fn answers_until(running: &Running, needs: &Process, path: &str) -> Result<(), Trouble> {
-    until_or(&running.process, needs, || answers(&running.client, path)).await
-}
-
-/// Whether a GET is answered with 200; if not, what is said instead.
-async fn answers(client: &Client, path: &str) -> Result<(), String> {
-    let request = Request::get(path).body(Vec::new()).map_err(|error| error.to_string())?;
-    client.request_text(request).await.map(|_| ()).map_err(|error| error.to_string())
-}
-
-/// Queues of the controllers whose objects every prepared cluster has.
-const QUEUES: [&str; 3] = ["daemonset", "deployment", "replicaset"];
-
-/// How often figures are read: a text of a hundred kilobytes.
-const LOOK: Duration = Duration::from_millis(20);
-
-/// Whether controllers have taken up what is there: those that have not seen it yet look as if they had nothing to do.
-async fn looked(client: &Client) -> Result<(), String> {
-    let request = Request::get("/metrics").body(Vec::new()).map_err(|error| error.to_string())?;
-    let figures = client.request_text(request).await.map_err(|error| error.to_string())?;
-    let begun = |queue: &&str| {
-        let line = format!("workqueue_adds_total{{name=\"{queue}\"}} ");
-        figures.lines().any(|it| it.strip_prefix(&line).is_some_and(|count| count != "0"))
-    };
-    match QUEUES.iter().find(|queue| !begun(queue)) {
-        None => Ok(()),
-        Some(queue) => {
-            sleep(LOOK).await;
-            Err(format!("the controllers have not begun with {queue}"))
-        }
-    }
-}
-
-/// Asks until something holds, the process dies or patience ends. What does not hold says what was seen.
-async fn until<F>(process: &Process, holds: impl Fn() -> F) -> Result<(), Trouble>
-where
-    F: Future<Output = Result<(), String>>,
-{
-    until_or(process, process, holds).await
-}
-
-/// The same, which ends too when a process dies that the first one needs.
-async fn until_or<F>(process: &Process, needed: &Process, holds: impl Fn() -> F) -> Result<(), Trouble>
-where
-    F: Future<Output = Result<(), String>>,
-{
-    let seen = Mutex::new(String::new());
-    let asking = async {
-        while let Err(what) = holds().await {
-            *seen.lock().unwrap_or_else(PoisonError::into_inner) = what;
-            sleep(STEP).await;
-        }
-    };
-    tokio::select! {
-        biased;
-        // First, since it is the cause where both have died.
-        death = needed.died() => Err(Trouble::Death(death)),
-        death = process.died() => Err(Trouble::Death(death)),
-        done = timeout(PATIENCE, asking) => done.map_err(|_| {
-            let (seconds, seen) = (PATIENCE.as_secs(), seen.lock().unwrap_or_else(PoisonError::into_inner));
-            let words = format!("start {}: it is not ready after {seconds} s: {seen}", process.name());
-            Trouble::Other(ClusterError(words))
-        }),
-    }
+    Ok(Server { held, client: blueprint.client(ports.api, pki::ADMIN)? })
 }

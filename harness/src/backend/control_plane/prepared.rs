@@ -60,7 +60,7 @@ fn folder(cache: &Path, binaries: &Found) -> PathBuf {
             (metadata.len(), metadata.mtime(), metadata.mtime_nsec()).hash(&mut hasher);
         }
     }
-    let ports = components::Ports { etcd: 0, api: 0, controllers: 0, scheduler: 0 };
+    let ports = components::Ports { etcd: 0, api: 0 };
     components::api_server(ports, Path::new("/")).hash(&mut hasher);
     kubesim::bootstrap::text().hash(&mut hasher);
     cache.join("control-plane").join(format!("{}-{:016x}", binaries.kubernetes, hasher.finish()))

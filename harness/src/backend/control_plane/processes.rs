@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpSocket;
+use tokio::process::ChildStdin;
 use tokio::sync::watch;
 
 use crate::backend::ClusterError;
@@ -37,11 +39,15 @@ pub(super) struct Group {
     leader: Child,
     id: Pid,
     mark: String,
+    environment: &'static [(&'static str, &'static str)],
 }
 
 impl Group {
-    /// Starts an empty group; its processes carry `mark` (see [`children`](crate::run::children)).
-    pub(super) fn start(mark: &str) -> io::Result<Self> {
+    /// Starts an empty group; its processes carry `mark` (see [`children`](crate::run::children)) and these variables.
+    pub(super) fn start(
+        mark: &str,
+        environment: &'static [(&'static str, &'static str)],
+    ) -> io::Result<Self> {
         let leader = std::process::Command::new("sh")
             .args(["-c", LEADER])
             .env(MARK, mark)
@@ -51,7 +57,7 @@ impl Group {
             .process_group(0)
             .spawn()?;
         let id = i32::try_from(leader.id()).map_err(io::Error::other)?;
-        Ok(Self { leader, id: Pid::from_raw(id), mark: mark.to_owned() })
+        Ok(Self { leader, id: Pid::from_raw(id), mark: mark.to_owned(), environment })
     }
 
     /// Starts a process in it. What it writes goes to the end of `log`.
@@ -62,19 +68,44 @@ impl Group {
         arguments: &[String],
         log: PathBuf,
     ) -> io::Result<Process> {
+        Ok(self.start_process(name, program, arguments, log, Stdio::null())?.0)
+    }
+
+    /// Starts one that waits for what comes through its standard input.
+    pub(super) fn spawn_held(
+        &self,
+        name: &'static str,
+        program: &Path,
+        arguments: &[String],
+        log: PathBuf,
+    ) -> io::Result<Held> {
+        let (process, stdin) = self.start_process(name, program, arguments, log, Stdio::piped())?;
+        Ok(Held { process, stdin: stdin.ok_or(io::ErrorKind::BrokenPipe)? })
+    }
+
+    fn start_process(
+        &self,
+        name: &'static str,
+        program: &Path,
+        arguments: &[String],
+        log: PathBuf,
+        stdin: Stdio,
+    ) -> io::Result<(Process, Option<ChildStdin>)> {
         let file = File::options().create(true).append(true).open(&log)?;
         let from = file.metadata()?.len();
         let mut child = tokio::process::Command::new(program)
             .args(arguments)
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+            .envs(self.environment.iter().copied())
             .env(MARK, &self.mark)
             .current_dir(log.parent().unwrap_or(Path::new("/")))
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(file.try_clone()?)
             .stderr(file)
             .process_group(self.id.as_raw())
             .spawn()?;
+        let stdin = child.stdin.take();
         let pid = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
         let (sender, ended) = watch::channel(None);
         tokio::spawn(async move {
@@ -83,7 +114,7 @@ impl Group {
                 sender.send_replace(Some(status));
             }
         });
-        Ok(Process { name, log, from, pid, ended })
+        Ok((Process { name, log, from, pid, ended }, stdin))
     }
 }
 
@@ -92,6 +123,27 @@ impl Drop for Group {
         // ESRCH: everybody has left already.
         let _ = killpg(self.id, Signal::SIGKILL);
         let _ = self.leader.wait();
+    }
+}
+
+/// A process that was started and waits for its standard input.
+pub(super) struct Held {
+    process: Process,
+    stdin: ChildStdin,
+}
+
+impl Held {
+    pub(super) fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Gives it what it waits for. What it or another of its name has written until now is none of its last words.
+    pub(super) async fn tell(self, text: &str) -> Process {
+        let Self { mut process, mut stdin } = self;
+        process.from = process.log.metadata().map_or(process.from, |log| log.len());
+        // Fails only for one that has died, which is seen by whoever waits for it.
+        let _ = stdin.write_all(text.as_bytes()).await;
+        process
     }
 }
 
@@ -261,7 +313,7 @@ mod tests {
     #[tokio::test]
     async fn a_process_that_ends_says_how_and_what_it_said_last() {
         let folder = tempfile::tempdir().unwrap();
-        let group = Group::start("processes-test-death").unwrap();
+        let group = Group::start("processes-test-death", &[]).unwrap();
         let words =
             ["-c", "echo one; echo listen tcp: address already in use >&2; exit 3"].map(str::to_owned);
         let process = group.spawn("shell", Path::new("sh"), &words, folder.path().join("log")).unwrap();
@@ -283,7 +335,7 @@ mod tests {
     #[tokio::test(flavor = "current_thread")]
     async fn a_process_that_has_ended_is_known_to_be_dead_before_anybody_was_told() {
         let folder = tempfile::tempdir().unwrap();
-        let group = Group::start("processes-test-unreaped").unwrap();
+        let group = Group::start("processes-test-unreaped", &[]).unwrap();
         for (words, status) in [("exit 3", "exit status: 3"), ("kill -9 $$", "signal: 9 (SIGKILL)")] {
             let words = ["-c", words].map(str::to_owned);
             let process = group.spawn("shell", Path::new("sh"), &words, folder.path().join("log")).unwrap();
@@ -298,7 +350,7 @@ mod tests {
     async fn a_dropped_group_leaves_nobody() {
         let folder = tempfile::tempdir().unwrap();
         let mark = format!("processes-test-drop-{}", std::process::id());
-        let group = Group::start(&mark).unwrap();
+        let group = Group::start(&mark, &[]).unwrap();
         let sleep = ["60".to_owned()];
         let process = group.spawn("sleep", Path::new("sleep"), &sleep, folder.path().join("log")).unwrap();
         assert!(process.death().is_none());
@@ -311,17 +363,42 @@ mod tests {
     #[tokio::test]
     async fn a_closed_pipe_ends_the_group() {
         let folder = tempfile::tempdir().unwrap();
-        let mut group = Group::start("processes-test-pipe").unwrap();
+        let mut group = Group::start("processes-test-pipe", &[]).unwrap();
         let sleep = ["60".to_owned()];
         let process = group.spawn("sleep", Path::new("sleep"), &sleep, folder.path().join("log")).unwrap();
         drop(group.leader.stdin.take());
         process.died().await;
     }
 
+    #[tokio::test]
+    async fn a_process_that_is_held_goes_on_when_it_is_told_and_only_what_it_says_then_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let group = Group::start("processes-test-held", &[]).unwrap();
+        let log = folder.path().join("log");
+        let words = ["-c".to_owned(), "echo early; text=$(cat); echo told $text; exit 3".to_owned()];
+        let held = group.spawn_held("shell", Path::new("sh"), &words, log.clone()).unwrap();
+        while std::fs::read_to_string(&log).unwrap() != "early\n" {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert!(held.process().death().is_none());
+        let words = held.tell("everything").await.died().await.words();
+        assert!(words.ends_with("its last lines:\n  told everything"), "{words}");
+    }
+
+    #[tokio::test]
+    async fn a_process_that_is_held_is_not_held_by_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let group = Group::start("processes-test-let-go", &[]).unwrap();
+        let held = group.spawn_held("cat", Path::new("cat"), &[], folder.path().join("log")).unwrap();
+        let process = held.process().clone();
+        drop(held);
+        process.died().await;
+    }
+
     #[tokio::test(flavor = "current_thread")]
     async fn a_process_that_was_killed_is_dead_from_that_moment_on() {
         let folder = tempfile::tempdir().unwrap();
-        let group = Group::start("processes-test-dying").unwrap();
+        let group = Group::start("processes-test-dying", &[]).unwrap();
         for _ in 0..50 {
             let words = ["60".to_owned()];
             let process =

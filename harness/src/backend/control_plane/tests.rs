@@ -57,6 +57,7 @@ impl Stage {
     async fn plane(&self) -> Plane {
         let (mut plane, _serving) = self.pool().take(Some(self.minor)).await.unwrap();
         plane.go().await.unwrap();
+        plane.prepare_reset().unwrap();
         plane
     }
 
@@ -197,6 +198,17 @@ async fn nothing_that_a_scenario_left_survives_a_reset() {
     let events = get(&client, "/api/v1/namespaces/default/events").await.unwrap();
     let planted = events["items"].as_array().unwrap().iter().any(|it| it["metadata"]["name"] == "planted");
     assert!(!planted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_that_were_to_come_next_are_nobody_to_rely_on() {
+    let Some(stage) = Stage::new() else { return };
+    let mut plane = stage.plane().await;
+    plane.kill(Component::NextControllers).await;
+    plane.alive().unwrap();
+    plane.reset().await.unwrap();
+    plane.go().await.unwrap();
+    plane.alive().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
