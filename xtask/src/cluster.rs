@@ -30,7 +30,7 @@ fn up(args: &UpArgs) -> Result<ExitCode, Failure> {
         || ClusterShape { nodes: Some(args.nodes), ..ClusterShape::default() },
         |it| it.cluster.clone(),
     );
-    let backend = Sim { port: args.port };
+    let backend = Sim::on(args.port);
     let built = build::executables(&["interpose"])?;
     let interposer = build::executable(&built, "interpose")?.to_owned();
     let stop = Stop::default();

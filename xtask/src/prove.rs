@@ -79,7 +79,7 @@ pub(crate) fn run(args: &ProveArgs) -> Result<ExitCode, Failure> {
     let suite = |installer, out, stop| -> Result<Suite, Failure> {
         Ok(Suite {
             scenarios: scenarios.clone(),
-            backends: vec![scenario::backend("sim", &[])?],
+            backends: vec![scenario::backend("sim", true, &[])?],
             installer,
             tools: ToolChoice { interposer: interposer.clone(), real: scenario::real(&[])? },
             seed: args.seed,

@@ -145,14 +145,19 @@ fn backends(names: &str, shapes: &[&ClusterShape]) -> Result<Vec<Box<dyn backend
             return Err(Failure::new(ExitCode::Usage, format!("backend {name} is named twice"))
                 .hint("--backend sim,control-plane"));
         }
-        found.push(backend(name, shapes)?);
+        found.push(backend(name, !names.contains(','), shapes)?);
     }
     Ok(found)
 }
 
-/// The backend of this name, which can make one at least of these clusters, if there are any.
-pub(crate) fn backend(name: &str, shapes: &[&ClusterShape]) -> Result<Box<dyn backend::Backend>, Failure> {
-    let found = backend::named(name).ok_or_else(|| {
+/// The backend of this name, to be used alone or beside others, which can make one at least of these clusters, if
+/// there are any.
+pub(crate) fn backend(
+    name: &str,
+    alone: bool,
+    shapes: &[&ClusterShape],
+) -> Result<Box<dyn backend::Backend>, Failure> {
+    let found = backend::named(name, alone).ok_or_else(|| {
         let near = harness::nearest(name, backend::NAMES);
         let meant = near.map_or_else(String::new, |near| format!("did you mean {near}? "));
         Failure::new(ExitCode::Usage, format!("there is no backend {name:?}"))

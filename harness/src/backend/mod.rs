@@ -216,11 +216,12 @@ pub trait Cluster: Send + Sync {
 /// Names of all backends.
 pub const NAMES: [&str; 2] = [sim::NAME, control_plane::NAME];
 
-/// The backend of this name.
+/// The backend of this name, to be used alone or beside others.
 #[must_use]
-pub fn named(name: &str) -> Option<Box<dyn Backend>> {
+pub fn named(name: &str, alone: bool) -> Option<Box<dyn Backend>> {
     match name {
-        sim::NAME => Some(Box::new(Sim::default())),
+        sim::NAME if alone => Some(Box::new(Sim::default())),
+        sim::NAME => Some(Box::new(Sim::beside_others())),
         control_plane::NAME => Some(Box::new(ControlPlane::default())),
         _ => None,
     }

@@ -20,11 +20,33 @@ use crate::scenario::{ClusterShape, Timeouts};
 
 pub(super) const NAME: &str = "sim";
 
+/// How many times as long things may take where a control plane is at work beside it, which leaves it what it leaves.
+const PACE_BESIDE_OTHERS: u32 = 2;
+
 /// The embedded cluster.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Sim {
-    /// Port of the API server; any that is free when 0.
-    pub port: u16,
+    port: u16,
+    pace: u32,
+}
+
+impl Default for Sim {
+    fn default() -> Self {
+        Self { port: 0, pace: 1 }
+    }
+}
+
+impl Sim {
+    /// Whose API server is on this port; on any that is free when 0.
+    #[must_use]
+    pub fn on(port: u16) -> Self {
+        Self { port, ..Self::default() }
+    }
+
+    /// On a machine that is busy with other backends.
+    pub(super) fn beside_others() -> Self {
+        Self { pace: PACE_BESIDE_OTHERS, ..Self::default() }
+    }
 }
 
 impl Backend for Sim {
@@ -37,15 +59,20 @@ impl Backend for Sim {
         [Objects, Nodes, Images, Tap, Endpoint, Credentials, Tools, Clock].into()
     }
 
+    fn pace(&self) -> u32 {
+        self.pace
+    }
+
     /// The embedded cluster settles in milliseconds, so what has not happened within seconds never will.
     fn timeouts(&self) -> Timeouts {
+        let seconds = |seconds| Some(Span::secs(seconds).times(self.pace));
         Timeouts {
-            node_wait: Some(Span::secs(1)),
+            node_wait: seconds(1),
             helm: None,
-            ready: Some(Span::secs(3)),
-            api: Some(Span::secs(5)),
-            retry_budget: Some(Span::secs(4)),
-            deadline: Some(Span::secs(60)),
+            ready: seconds(3),
+            api: seconds(5),
+            retry_budget: seconds(4),
+            deadline: seconds(60),
         }
     }
 

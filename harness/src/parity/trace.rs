@@ -102,8 +102,9 @@ fn leaves(path: &str, value: &Value, said: &mut BTreeMap<String, String>) {
 
 /// Events of loops that look again after seconds, so that they come or do not while a scenario lasts: the API server's
 /// own, which now and then sees a new Service before it sees that its address is taken, and that of the nodes. And that
-/// an image is pulled, which a node does not say that has it already, and which of two nodes is taken is chance.
-const CHANCE: [&str; 3] = ["ClusterIPNotAllocated", "RegisteredNode", "Pulling"];
+/// an image is pulled, which a node does not say that has it already, and which of two nodes is taken is chance. And that a
+/// disruption budget has no pods, which is said of one that is looked at before its pods are there.
+const CHANCE: [&str; 4] = ["ClusterIPNotAllocated", "RegisteredNode", "Pulling", "NoPods"];
 
 /// What events say: `Pod Scheduled`, and of which objects.
 pub type Told = BTreeMap<String, BTreeSet<String>>;
