@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use crate::bootstrap;
 use crate::clock::Clock;
 use crate::controllers::{ControlLoop, LoadBalancers, RootCa};
+use crate::discovery;
 use crate::kubelet::{COREDNS_LOG, ContainerLogs, Images, Kubelets, NodeShape, Nodes};
 use crate::status::Status;
 use crate::store::Store;
@@ -94,6 +95,7 @@ impl Cluster {
         let images = Images::new(wake.clone(), store.clone());
         images.set_log("coredns", COREDNS_LOG);
         let nodes = Nodes::new(store.clone(), config.identity.region.clone(), wake.clone());
+        nodes.are_of(discovery::git_version(config.kubernetes));
         let logs = ContainerLogs::new(store.clone());
         let authority = RootCa::default();
         let kubelets = Kubelets::new(nodes.clone(), images.clone(), logs.clone());

@@ -174,6 +174,8 @@ async fn kubelets_run_a_cluster_from_outside(#[values(Kind::Embedded, Kind::Real
     let object = stage.node_is(&node, is_ready).await;
     assert_eq!(object["status"]["capacity"]["cpu"], "2");
     assert_eq!(object["metadata"]["labels"]["eks.amazonaws.com/nodegroup"], "default");
+    let version = stage.client.apiserver_version().await.unwrap().git_version;
+    assert_eq!(object["status"]["nodeInfo"]["kubeletVersion"], version);
     stage.remote.settled().await;
     let leases: Api<Lease> = Api::namespaced(stage.client.clone(), "kube-node-lease");
     let lease = serde_json::to_value(leases.get(&node).await.unwrap()).unwrap();

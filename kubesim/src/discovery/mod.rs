@@ -48,13 +48,18 @@ pub(crate) fn answer(core: &Core, call: &Call) -> Result<Reply, Status> {
     })
 }
 
+/// The whole version of a cluster of this minor one.
+pub(crate) fn git_version(minor: u8) -> String {
+    format!("v1.{minor}.2-eks-5ea71a1")
+}
+
 fn version(core: &Core) -> serde_json::Value {
     // The shape of an EKS version: the minor with a `+`, and the git version with EKS's own suffix.
     json!({
         "major": "1", "minor": format!("{}+", core.minor),
         "emulationMajor": "1", "emulationMinor": core.minor.to_string(),
         "minCompatibilityMajor": "1", "minCompatibilityMinor": core.minor.saturating_sub(1).to_string(),
-        "gitVersion": format!("v1.{}.2-eks-5ea71a1", core.minor),
+        "gitVersion": git_version(core.minor),
         "gitCommit": "5ea71a15ea71a15ea71a15ea71a15ea71a15ea71", "gitTreeState": "clean",
         "buildDate": "2026-09-01T00:00:00Z", "goVersion": "go1.26.0", "compiler": "gc", "platform": "linux/amd64",
     })

@@ -87,11 +87,26 @@ pub struct Nodes {
     wake: Arc<Notify>,
     /// The port at which an API server outside this process asks for logs.
     port: Arc<OnceLock<u16>>,
+    /// The kubelets' version: the API server's.
+    version: Arc<OnceLock<String>>,
 }
 
 impl Nodes {
     pub(crate) fn new(store: Store, region: String, wake: Arc<Notify>) -> Self {
-        Self { store, region, shapes: Arc::default(), changed: Arc::default(), wake, port: Arc::default() }
+        Self {
+            store,
+            region,
+            shapes: Arc::default(),
+            changed: Arc::default(),
+            wake,
+            port: Arc::default(),
+            version: Arc::default(),
+        }
+    }
+
+    /// Kubelets are of this version of Kubernetes, such as `v1.34.2`. It is told once.
+    pub(crate) fn are_of(&self, version: String) {
+        let _ = self.version.set(version);
     }
 
     /// Nodes that register from now on say that their kubelets listen on this port of 127.0.0.1.
@@ -311,7 +326,7 @@ impl Nodes {
         status["nodeInfo"] = json!({
             "architecture": "amd64", "operatingSystem": "linux", "osImage": "Amazon Linux 2023",
             "kernelVersion": "6.12.40-63.114.amzn2023.x86_64", "containerRuntimeVersion": "containerd://2.1.4",
-            "kubeletVersion": "v1.37.2-eks-0000000", "kubeProxyVersion": "",
+            "kubeletVersion": self.version.get(), "kubeProxyVersion": "",
             "bootID": format!("{:016x}", hash(name)), "machineID": format!("{:032x}", hash(name)),
             "systemUUID": format!("{:032x}", hash(name)),
         });

@@ -10,12 +10,12 @@ use std::time::Duration;
 use assets::Tool;
 use tokio::time::sleep;
 
+use super::blueprint::Blueprint;
 use super::components;
 use super::estate::Estate;
 use super::pki;
-use super::plane::Blueprint;
-use super::processes::{Group, Held, Port, Process};
-use super::ready::{Running, Trouble, answers, read, until_or};
+use super::processes::{Group, Port, Process};
+use super::ready::{Running, Trouble, Waiting, answers, read, until_or};
 use crate::backend::ClusterError;
 
 /// How often figures are read: a text of a hundred kilobytes.
@@ -33,13 +33,12 @@ pub(super) struct Ways {
 
 /// Both, started, and not at work yet.
 pub(super) struct Next {
-    controllers: Waiting,
-    scheduler: Waiting,
+    controllers: Standby,
+    scheduler: Standby,
 }
 
-struct Waiting {
-    held: Held,
-    client: kube::Client,
+struct Standby {
+    waiting: Waiting,
     port: Port,
     kubeconfig: String,
 }
@@ -64,7 +63,7 @@ impl Next {
             let log = estate.path().join(format!("{name}.log"));
             let held = group.spawn_held(name, blueprint.program(tool)?, &flags, log).map_err(failed)?;
             let client = blueprint.client(port.number(), pki::ADMIN)?;
-            Ok::<_, ClusterError>(Waiting { held, client, port, kubeconfig })
+            Ok::<_, ClusterError>(Standby { waiting: Waiting { held, client }, port, kubeconfig })
         };
         Ok(Self {
             controllers: start(
@@ -79,12 +78,12 @@ impl Next {
 
     #[cfg(test)]
     pub(super) fn controllers(&self) -> &Process {
-        self.controllers.held.process()
+        self.controllers.waiting.held.process()
     }
 
     /// Whether both still wait.
     pub(super) fn alive(&self) -> bool {
-        [&self.controllers, &self.scheduler].iter().all(|it| it.held.process().death().is_none())
+        [&self.controllers, &self.scheduler].iter().all(|it| it.waiting.held.process().death().is_none())
     }
 
     /// Lets them go, and waits until they have looked at what is there: if the store is `prepared`, at the objects that
@@ -102,10 +101,9 @@ impl Next {
     }
 }
 
-impl Waiting {
+impl Standby {
     async fn go(self) -> Client {
-        let process = self.held.tell(&self.kubeconfig).await;
-        Client { running: Running { process, client: self.client }, _port: self.port }
+        Client { running: self.waiting.tell(&self.kubeconfig).await, _port: self.port }
     }
 }
 

@@ -9,7 +9,8 @@ use http::Request;
 use kube::Client;
 use tokio::time::{sleep, timeout};
 
-use super::plane::{Blueprint, Plane};
+use super::blueprint::Blueprint;
+use super::plane::Plane;
 use super::pool::Pool;
 use super::processes::{Group, Port, Process};
 use super::{components, etcd::Etcd, pki, provider};

@@ -1,6 +1,7 @@
 //! A real control plane as a backend: etcd, kube-apiserver, kube-controller-manager and kube-scheduler as processes
 //! of this machine, without containers and without root.
 
+mod blueprint;
 mod clients;
 mod cluster;
 mod components;

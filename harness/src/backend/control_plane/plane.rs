@@ -2,23 +2,23 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
-use assets::{Found, Tool};
+use assets::Tool;
 use http::Request;
-use kube::{Client, Config};
+use kube::Client;
 use tokio::sync::watch;
 
+use super::blueprint::Blueprint;
 use super::clients::{Clients, Next, Ways};
 use super::components::{self, Ports};
 use super::estate::Estate;
 use super::etcd::{Etcd, Pulse};
 use super::pki;
-use super::processes::{Group, Held, Port, Process};
-use super::ready::{Running, Trouble, answers, read, until, until_or};
+use super::processes::{Group, Port, Process};
+use super::ready::{Running, Trouble, Waiting, answers, read, until, until_or};
 use super::relay::Relay;
-use super::restore::{self, Content};
+use super::restore;
 use crate::backend::ClusterError;
 use crate::ledger::Ledger;
 
@@ -32,39 +32,6 @@ const ROUNDS: u32 = 5;
 /// for a second.
 const READY_WHEN_PREPARED: &str = "/readyz?exclude=poststarthook/scheduling/bootstrap-system-priority-classes\
     &exclude=poststarthook/rbac/bootstrap-roles";
-
-/// What control planes are started from.
-#[derive(Clone)]
-pub(super) struct Blueprint {
-    pub(super) binaries: Arc<Found>,
-    /// Folder of keys and certificates.
-    pub(super) keys: PathBuf,
-    /// The first state; when empty, whatever the API server makes of an empty store.
-    pub(super) first: Arc<Content>,
-}
-
-impl Blueprint {
-    pub(super) fn new(binaries: Arc<Found>, keys: PathBuf, first: Arc<Content>) -> Self {
-        Self { binaries, keys, first }
-    }
-
-    /// Where an executable is.
-    pub(super) fn program(&self, tool: Tool) -> Result<&Path, ClusterError> {
-        self.binaries.path(tool).ok_or_else(|| ClusterError::new(format!("find {}", tool.name())))
-    }
-
-    /// A client that shows one of our certificates.
-    pub(super) fn client(&self, port: u16, pair: [&str; 2]) -> Result<Client, ClusterError> {
-        let url = components::url(port);
-        let mut config = Config::new(url.parse().map_err(ClusterError::new)?);
-        let authority = pki::der(&self.keys, pki::CA)?;
-        config.root_cert = Some(vec![authority]);
-        config.auth_info.client_certificate = Some(self.keys.join(pair[0]).display().to_string());
-        config.auth_info.client_key = Some(self.keys.join(pair[1]).display().to_string());
-        Client::try_from(config)
-            .map_err(|error| ClusterError::new(format!("make a client of {url}: {error}")))
-    }
-}
 
 /// A component, for those who kill it.
 #[cfg(test)]
@@ -130,8 +97,8 @@ impl Plane {
         if !changes.is_empty() {
             etcd.change(&changes).await?;
         }
-        let api = server.go().await;
-        let prepared = !blueprint.first.is_empty();
+        let api = server.tell(components::NO_EGRESS_SELECTOR).await;
+        let prepared = blueprint.is_prepared();
         let (next, relay) = match prepared {
             true => {
                 let relay = Relay::open(&blueprint.keys, ports.api).await?;
@@ -166,7 +133,7 @@ impl Plane {
     /// Lets controllers and scheduler go, and waits until they have looked at what is there. What they are to find is
     /// made before.
     pub(super) async fn go(&mut self) -> Result<(), ClusterError> {
-        let prepared = !self.blueprint.first.is_empty();
+        let prepared = self.blueprint.is_prepared();
         for attempt in 1.. {
             let next = match self.next.take().filter(Next::alive) {
                 Some(next) => next,
@@ -293,7 +260,7 @@ impl Plane {
     /// Starts the API server again, on the same port and store. Controllers and scheduler find it by themselves.
     pub(super) async fn revive_api_server(&mut self) -> Result<(), ClusterError> {
         let server = start_api_server(&self.blueprint, &self.group, &self.estate, self.ports)?;
-        self.api = server.go().await;
+        self.api = server.tell(components::NO_EGRESS_SELECTOR).await;
         let api = &self.api;
         let ready = until_or(&api.process, &self.store, || answers(&api.client, READY_WHEN_PREPARED)).await;
         ready.map_err(Into::into)
@@ -332,28 +299,17 @@ impl Plane {
     }
 }
 
-/// An API server that waits until its store is there.
-struct Server {
-    held: Held,
-    client: Client,
-}
-
-impl Server {
-    async fn go(self) -> Running {
-        Running { process: self.held.tell(components::NO_EGRESS_SELECTOR).await, client: self.client }
-    }
-}
-
+/// An API server that waits until it is told that its store is there.
 fn start_api_server(
     blueprint: &Blueprint,
     group: &Group,
     estate: &Estate,
     ports: Ports,
-) -> Result<Server, ClusterError> {
+) -> Result<Waiting, ClusterError> {
     let arguments = components::api_server(ports, &blueprint.keys);
     let log = estate.path().join("kube-apiserver.log");
     let held = group
         .spawn_held("kube-apiserver", blueprint.program(Tool::ApiServer)?, &arguments, log)
         .map_err(|error| ClusterError::new(format!("start kube-apiserver: {error}")))?;
-    Ok(Server { held, client: blueprint.client(ports.api, pki::ADMIN)? })
+    Ok(Waiting { held, client: blueprint.client(ports.api, pki::ADMIN)? })
 }

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use assets::{ASSETS_VARIABLE, Found, Minor, Places, Unusable, Wanted};
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 
-use super::plane::{Blueprint, Plane};
+use super::blueprint::Blueprint;
+use super::plane::Plane;
 use super::prepared;
 use crate::backend::{ClusterError, Missing};
 use crate::ledger::Ledger;

@@ -12,7 +12,8 @@ use std::time::{Duration, SystemTime};
 use assets::Found;
 use nix::fcntl::{Flock, FlockArg};
 
-use super::plane::{Blueprint, Plane};
+use super::blueprint::Blueprint;
+use super::plane::Plane;
 use super::restore::{self, Content};
 use super::{components, content, pki, settle};
 use crate::backend::ClusterError;

@@ -7,7 +7,7 @@ use http::Request;
 use kube::Client;
 use tokio::time::{sleep, timeout};
 
-use super::processes::{Death, Process};
+use super::processes::{Death, Held, Process};
 use crate::backend::ClusterError;
 
 /// How long a component may take to come up: it takes seconds, on a crowded machine tens of seconds.
@@ -42,6 +42,19 @@ impl From<Trouble> for ClusterError {
 pub(super) struct Running {
     pub(super) process: Process,
     pub(super) client: Client,
+}
+
+/// One that was started and waits for what is to come through its standard input.
+pub(super) struct Waiting {
+    pub(super) held: Held,
+    pub(super) client: Client,
+}
+
+impl Waiting {
+    /// Gives it that, and it goes on.
+    pub(super) async fn tell(self, text: &str) -> Running {
+        Running { process: self.held.tell(text).await, client: self.client }
+    }
 }
 
 /// Whether a GET is answered with 200; if not, what is said instead.

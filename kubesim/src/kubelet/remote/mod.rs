@@ -48,7 +48,13 @@ pub enum Error {
     /// Logs cannot be served.
     #[error(transparent)]
     Serve(#[from] transport::Error),
-    /// The API server did not answer the first question.
+    /// The API server did not say of what version it is.
+    #[error("failed to read the version of the kubelets' API server: {source}")]
+    Version {
+        /// What came back.
+        source: Box<kube::Error>,
+    },
+    /// The API server did not say what there is.
     #[error("failed to list {resource} for the kubelets: {source}")]
     List {
         /// What was asked for.
@@ -143,8 +149,11 @@ impl Remote {
     /// Begins the work, as whoever `client` is. A second call changes nothing.
     ///
     /// # Errors
-    /// When nodes or pods cannot be listed. Later failures are tried again for as long as it takes.
+    /// When its version cannot be read, or nodes or pods cannot be listed. Later failures are tried again for as long as it takes.
     pub async fn start(&self, client: kube::Client) -> Result<(), Error> {
+        let version = client.apiserver_version().await;
+        let version = version.map_err(|error| Error::Version { source: Box::new(error) })?;
+        self.nodes.are_of(version.git_version);
         let mut followed = Vec::new();
         for source in &follow::SOURCES {
             let version = follow::list(&client, source, &self.store)
