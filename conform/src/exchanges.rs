@@ -127,13 +127,17 @@ fn answers(ours: &Exchange, theirs: &Exchange) -> Vec<Difference> {
     let streams = request.query.contains_key("watch") || request.query.contains_key("follow");
     let resource = ["/api/v1/", "/apis/"].iter().any(|root| request.path.starts_with(root))
         && request.path.split('/').count() > 4;
+    // Who asks for version 0 is content with any, and learns from a watch what has become of it: whoever waits for a
+    // deletion sees now what was, now nothing.
+    let any =
+        [ours, theirs].iter().any(|it| it.request.query.get("resourceVersion").is_some_and(|it| it == "0"));
     let document = |exchange: &Exchange| {
         let mut document = exchange.answer.document();
         let refused = !exchange.answer.is_success();
         if !resource && exchange.answer.code < 400 {
             return json!({"code": 200});
         }
-        if streams && !refused {
+        if (streams || any) && !refused {
             document["body"] = Value::Null;
         }
         let mut document = normal::document(document);
@@ -166,5 +170,28 @@ fn settle(value: &mut Value) {
             fields.values_mut().for_each(settle);
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operation::Answer;
+
+    fn read(version: &str, items: Value) -> Exchange {
+        let mut request = Operation::new("session kubectl", "GET", "/apis/apps/v1/namespaces/n/statefulsets");
+        request.query.insert("resourceVersion".into(), version.into());
+        let body = json!({"kind": "StatefulSetList", "items": items});
+        let answer = Answer { code: 200, content_type: "application/json".into(), warnings: Vec::new(), body };
+        Exchange { request, answer }
+    }
+
+    #[test]
+    fn a_read_that_is_content_with_any_version_is_not_compared() {
+        let gone = json!([]);
+        let going = json!([{"spec": {"replicas": 1}}]);
+        let differ = |version: &str| answers(&read(version, gone.clone()), &read(version, going.clone()));
+        assert!(differ("0").is_empty());
+        assert!(!differ("7").is_empty());
     }
 }
