@@ -182,7 +182,8 @@ mod tests {
         let mut request = Operation::new("session kubectl", "GET", "/apis/apps/v1/namespaces/n/statefulsets");
         request.query.insert("resourceVersion".into(), version.into());
         let body = json!({"kind": "StatefulSetList", "items": items});
-        let answer = Answer { code: 200, content_type: "application/json".into(), warnings: Vec::new(), body };
+        let answer =
+            Answer { code: 200, content_type: "application/json".into(), warnings: Vec::new(), body };
         Exchange { request, answer }
     }
 
