@@ -14,7 +14,7 @@ mod node;
 mod pod;
 pub mod remote;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use serde_json::Value;
@@ -41,11 +41,13 @@ pub(crate) struct Kubelets {
     runs: BTreeMap<Key, Run>,
     /// Each node as it was when everything had been said of it.
     told: BTreeMap<String, Weak<Value>>,
+    /// Nodes whose kubelets have begun.
+    begun: BTreeSet<String>,
     addresses: u32,
     /// Images that a node has: a second container starts without pulling.
-    pulled: std::collections::BTreeSet<(String, String)>,
+    pulled: BTreeSet<(String, String)>,
     /// Pods that wait for a ConfigMap or a Secret.
-    unconfigured: std::collections::BTreeSet<Key>,
+    unconfigured: BTreeSet<Key>,
     /// What each pod waits for, where what is not here may be there and only be late; `None` in a cluster of our own.
     inquiries: Option<BTreeMap<Key, Inquiry>>,
 }
@@ -54,8 +56,8 @@ pub(crate) struct Kubelets {
 #[derive(Default)]
 struct Inquiry {
     uid: String,
-    awaited: std::collections::BTreeSet<config::Reference>,
-    answered: std::collections::BTreeSet<config::Reference>,
+    awaited: BTreeSet<config::Reference>,
+    answered: BTreeSet<config::Reference>,
 }
 
 fn pods() -> GroupResource {
@@ -73,10 +75,11 @@ impl Kubelets {
             images,
             logs,
             runs: BTreeMap::new(),
+            begun: BTreeSet::new(),
             told: BTreeMap::new(),
             addresses: 0,
-            pulled: std::collections::BTreeSet::new(),
-            unconfigured: std::collections::BTreeSet::new(),
+            pulled: BTreeSet::new(),
+            unconfigured: BTreeSet::new(),
             inquiries: None,
         }
     }
@@ -105,6 +108,7 @@ impl Kubelets {
         let Some(node) = context.store.get(&nodes(), "", name) else {
             self.nodes.forget(name);
             self.told.remove(name);
+            self.begun.remove(name);
             self.pulled.retain(|(node, _)| node != name);
             node::release_lease(context.store, name);
             return;
@@ -114,7 +118,8 @@ impl Kubelets {
             return;
         }
         if self.told.get(name).is_none_or(|told| !std::ptr::eq(told.as_ptr(), Arc::as_ptr(&node))) {
-            let (written, said) = self.nodes.write_status(context.store, &node);
+            let is_new = self.begun.insert(name.to_owned());
+            let (written, said) = self.nodes.write_status(context.store, &node, is_new);
             for (kind, reason, message) in said {
                 let note = Note {
                     component: COMPONENT,

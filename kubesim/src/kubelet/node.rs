@@ -240,8 +240,8 @@ impl Nodes {
         locked(&self.shapes).get(name).map_or_else(|| NO_CNI.to_owned(), NodeShape::trouble)
     }
 
-    /// The status of a node as its kubelet says it, without what it says of itself: what is there stays, what is
-    /// lacking is filled in, and its readiness is that of its shape.
+    /// The status of a node as its kubelet says it: what is there stays, what is lacking is filled in, its readiness is
+    /// that of its shape, and what runs on it is what it says of itself.
     fn said_of(&self, shape: &NodeShape, node: &Value, now: &str) -> Value {
         let mut status = node["status"].clone();
         let fill = |status: &mut Value, field: &str, value: Value| {
@@ -302,15 +302,23 @@ impl Nodes {
             set_condition(&mut conditions, ready, now);
         }
         status["conditions"] = json!(conditions);
+        status["nodeInfo"] = json!({
+            "architecture": "amd64", "operatingSystem": "linux", "osImage": "Amazon Linux 2023",
+            "kernelVersion": "6.12.40-63.114.amzn2023.x86_64", "containerRuntimeVersion": "containerd://2.1.4",
+            "kubeletVersion": self.version.get(), "kubeProxyVersion": "",
+            "bootID": format!("{:016x}", hash(node.name())), "machineID": format!("{:032x}", hash(node.name())),
+            "systemUUID": format!("{:032x}", hash(node.name())),
+        });
         status
     }
 
-    /// Writes what the kubelet says of its node; answers with the node as it is then, and with the events: type,
-    /// reason, message.
+    /// Writes what the kubelet says of its node, for the first time if it `is_new`; answers with the node as it is then,
+    /// and with the events: type, reason, message.
     pub(super) fn write_status(
         &self,
         store: &Store,
         node: &Value,
+        is_new: bool,
     ) -> (Option<Object>, Vec<(&'static str, &'static str, String)>) {
         let name = node.name();
         let shape = locked(&self.shapes).get(name).cloned().unwrap_or_else(|| self.unknown(name));
@@ -320,16 +328,7 @@ impl Nodes {
             conditions.iter().find(|it| it["type"] == "Ready").map(|it| it["status"] == "True")
         };
         let before = known(&node["status"]);
-        let mut status = self.said_of(&shape, node, &now);
-        // A new node has both, empty: they are no optional fields.
-        let is_new = node["status"]["nodeInfo"]["kubeletVersion"].as_str().is_none_or(str::is_empty);
-        status["nodeInfo"] = json!({
-            "architecture": "amd64", "operatingSystem": "linux", "osImage": "Amazon Linux 2023",
-            "kernelVersion": "6.12.40-63.114.amzn2023.x86_64", "containerRuntimeVersion": "containerd://2.1.4",
-            "kubeletVersion": self.version.get(), "kubeProxyVersion": "",
-            "bootID": format!("{:016x}", hash(name)), "machineID": format!("{:032x}", hash(name)),
-            "systemUUID": format!("{:032x}", hash(name)),
-        });
+        let status = self.said_of(&shape, node, &now);
         let written = store.update(&nodes(), "", name, |node| {
             node["status"] = status;
             Ok(())
