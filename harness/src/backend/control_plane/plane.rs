@@ -183,6 +183,7 @@ impl Plane {
                 self.clean = revision;
                 return Ok(());
             }
+            left = restore::without_consequences(left);
             let revision = self.etcd.change(&left).await?;
             self.seen(revision, &restore::touched(&left)).await?;
         }
@@ -216,8 +217,7 @@ impl Plane {
     /// Groups of the API, as the first state has them: those of its APIServices, and theirs, which has none.
     fn first_groups(&self) -> BTreeSet<String> {
         let services = self.blueprint.first.keys();
-        let names =
-            services.filter_map(|key| key.strip_prefix("/registry/apiregistration.k8s.io/apiservices/"));
+        let names = services.filter_map(|key| key.strip_prefix(restore::SERVICES));
         // `v1.apps`; the core group, `v1.`, is not listed among the others.
         let groups = names.filter_map(|name| name.split_once('.')).map(|(_, group)| group);
         let groups = groups.filter(|group| !group.is_empty()).chain(["apiregistration.k8s.io"]);

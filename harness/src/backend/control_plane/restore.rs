@@ -65,6 +65,28 @@ pub(super) fn changes(
     changes
 }
 
+/// etcd's folder of definitions, each named by its plural and its group.
+const DEFINITIONS: &str = "/registry/apiextensions.k8s.io/customresourcedefinitions/";
+/// etcd's folder of the API's groups and versions, each named by its version and its group.
+pub(super) const SERVICES: &str = "/registry/apiregistration.k8s.io/apiservices/";
+
+/// The group in a name such as `widgets.example.com` or `v1.example.com`.
+fn group_of(name: &str) -> Option<&str> {
+    name.split_once('.').map(|(_, group)| group)
+}
+
+/// The changes without those that the API server makes itself: when it has seen that a definition has gone, it takes
+/// the group's registration back; one that went before it would make anew.
+pub(super) fn without_consequences(changes: Vec<Change>) -> Vec<Change> {
+    let deleted = |change: &Change, folder: &str| match change {
+        Change::Delete(key) => key.strip_prefix(folder).and_then(group_of).map(str::to_owned),
+        Change::Put(..) => None,
+    };
+    let groups: BTreeSet<String> = changes.iter().filter_map(|it| deleted(it, DEFINITIONS)).collect();
+    let follows = |change: &Change| deleted(change, SERVICES).is_some_and(|group| groups.contains(&group));
+    changes.into_iter().filter(|it| !follows(it)).collect()
+}
+
 /// Resources by etcd's folders that the API server itself acts on; a change of one of them holds only when it has
 /// seen it. With the path of each in the API.
 pub(super) const HELD_IN_MEMORY: [(&str, &str); 12] = [
@@ -158,6 +180,20 @@ mod tests {
             delete("/registry/new"),
         ];
         assert_eq!(changes, expected);
+    }
+
+    #[test]
+    fn a_registration_goes_with_its_definition_and_not_before() {
+        let definition = || Change::Delete(format!("{DEFINITIONS}plants.seatrial.dev"));
+        let registration = |name: &str| Change::Delete(format!("{SERVICES}{name}"));
+        let both = vec![definition(), registration("v1.seatrial.dev"), registration("v1.other.dev")];
+        assert_eq!(without_consequences(both), [definition(), registration("v1.other.dev")]);
+        // Left over when the definition has gone, it is nobody's.
+        let alone = vec![registration("v1.seatrial.dev")];
+        assert_eq!(without_consequences(alone.clone()), alone);
+        let put = Change::Put(format!("{DEFINITIONS}plants.seatrial.dev"), String::new());
+        let changed = vec![put, registration("v1.seatrial.dev")];
+        assert_eq!(without_consequences(changed.clone()), changed);
     }
 
     #[test]
