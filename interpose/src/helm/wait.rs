@@ -2,9 +2,10 @@
 //!
 //! Facts: helm pkg/kube (ready.go, wait.go). A Deployment counts as ready with `replicas −
 //! maxUnavailable` ready pods, which is 0 of 1: the false green of many an installation. Helm looks
-//! every two seconds; the stand-in also looks whenever a Deployment or a ReplicaSet changes, so that
-//! nobody waits for the sake of waiting.
+//! every two seconds; the stand-in also looks whenever something changes of the kinds that are waited
+//! for, so that nobody waits for the sake of waiting.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -31,7 +32,7 @@ pub(super) async fn ready(
     timeout: Duration,
 ) -> Result<(), Failure> {
     let look = async {
-        let mut bell = bell(api, namespace).await;
+        let mut bell = bell(api, items, namespace).await;
         let mut failures = vec![0_u32; items.len()];
         'looks: loop {
             for (item, failed) in items.iter().zip(&mut failures) {
@@ -64,7 +65,7 @@ pub(super) async fn gone(
     timeout: Duration,
 ) -> Result<(), Failure> {
     let look = async {
-        let mut bell = bell(api, namespace).await;
+        let mut bell = bell(api, items, namespace).await;
         'looks: loop {
             for item in items {
                 match item.live(api).await {
@@ -91,9 +92,21 @@ async fn within(timeout: Duration, work: impl Future<Output = Result<(), Failure
     }
 }
 
-async fn bell(api: &Api, namespace: &str) -> Changes {
-    let namespace = Some(namespace);
-    Changes::of(api, &[("apps/v1", "replicasets", namespace), ("apps/v1", "deployments", namespace)]).await
+/// Rings when something changes of the kinds that are waited for.
+async fn bell(api: &Api, items: &[Item], namespace: &str) -> Changes {
+    let resource = |item: &Item| match item.place.kind.as_str() {
+        "DaemonSet" => Some(("apps/v1", "daemonsets")),
+        "StatefulSet" => Some(("apps/v1", "statefulsets")),
+        "PersistentVolumeClaim" => Some(("v1", "persistentvolumeclaims")),
+        "Pod" => Some(("v1", "pods")),
+        "Service" => Some(("v1", "services")),
+        _ => None,
+    };
+    // Whatever a release has, a Deployment and what it makes are nearly always of it.
+    let always = [("apps/v1", "replicasets"), ("apps/v1", "deployments")];
+    let kinds: BTreeSet<_> = items.iter().filter_map(resource).collect();
+    let watched = always.into_iter().chain(kinds).map(|(version, name)| (version, name, Some(namespace)));
+    Changes::of(api, &watched.collect::<Vec<_>>()).await
 }
 
 async fn is_ready(api: &Api, item: &Item) -> Result<bool, ApiError> {
