@@ -161,8 +161,7 @@ pub async fn run(
     let mut report = Report {
         reference: version["gitVersion"].as_str().unwrap_or("unknown").to_owned(),
         seed: options.seed,
-        met: vec![0; known.entries().len()],
-        ..Report::default()
+        ..Report::against(known)
     };
     let mut seed = [0; 32];
     seed[..8].copy_from_slice(&options.seed.to_le_bytes());
@@ -289,7 +288,7 @@ pub async fn play(
     // Beside namespaces of an earlier play, which may still be on their way out.
     let seed = u64::from(std::process::id());
     let mut pair = Pair { embedded, reference, known, planted: None, seed, namespaces: 0, all: true };
-    let mut report = Report { met: vec![0; known.entries().len()], ..Report::default() };
+    let mut report = Report::against(known);
     for (at, compared) in pair.ask(sequence).await?.into_iter().enumerate() {
         report.count(&sequence[at].area, !compared.known.is_empty(), !compared.new.is_empty());
         if !compared.new.is_empty() {

@@ -196,16 +196,17 @@ async fn compare(
         tidy: args.reference.is_some(),
         ..Options::default()
     };
-    let mut report = Report { met: vec![0; known.entries().len()], ..Report::default() };
+    let mut scheduled = Report::against(known);
     // First, as long as nothing else waits for a node.
     let nodes = reference.get("/api/v1/nodes").await?;
     if nodes["items"].as_array().is_some_and(Vec::is_empty) {
         let keep = Some(folder.as_path()).filter(|_| args.shrink > 0);
-        scheduling::run(args.seed, args.scheduling, keep, sides, known, &mut report).await?;
+        scheduling::run(args.seed, args.scheduling, keep, sides, known, &mut scheduled).await?;
     } else if args.scheduling > 0 {
         anstream::eprintln!("SKIPPED: scheduler cases: the reference has nodes already");
     }
-    report.add(conform::run(&options, &embedded, &reference, known).await?);
+    let mut report = conform::run(&options, &embedded, &reference, known).await?;
+    report.add(scheduled);
     report.add(session::run(&scripts, &tools, &embedded, &reference, known).await?);
     replay::keep_report(&folder, &report)?;
     Ok(report)

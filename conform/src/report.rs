@@ -79,6 +79,12 @@ pub struct Report {
 }
 
 impl Report {
+    /// An empty one, of a comparison in which these divergences are known.
+    #[must_use]
+    pub fn against(known: &List) -> Self {
+        Self { met: vec![0; known.entries().len()], ..Self::default() }
+    }
+
     /// Counts an operation.
     pub fn count(&mut self, area: &str, known: bool, new: bool) {
         let tally = self.areas.entry(area.to_owned()).or_default();

@@ -232,7 +232,7 @@ pub async fn run(
 /// # Errors
 /// When one of the sides does not answer.
 pub async fn play(case: &Case, sides: [&Side; 2], known: &List) -> Result<Report, Error> {
-    let mut report = Report { met: vec![0; known.entries().len()], ..Report::default() };
+    let mut report = Report::against(known);
     for side in sides {
         side.make_namespace(NAMESPACE).await?;
         set_aside(side).await?;

@@ -124,7 +124,7 @@ pub async fn run(
     reference: &Side,
     known: &List,
 ) -> Result<Report, Error> {
-    let mut report = Report { met: vec![0; known.entries().len()], ..Report::default() };
+    let mut report = Report::against(known);
     if scripts.iter().any(|script| script.nodes) {
         futures::try_join!(node(embedded), node(reference))?;
     }

@@ -53,17 +53,15 @@ impl Next {
     ) -> Result<Self, ClusterError> {
         let start = |tool: Tool, api, pair, flags: fn(u16, &Path, &Path) -> Vec<String>| {
             let name = tool.name();
-            let failed = |error| ClusterError::new(format!("start {name}: {error}"));
             let kubeconfig = components::kubeconfig(api, &blueprint.keys, pair)?;
             let file = estate.path().join(format!("{name}.kubeconfig"));
             std::fs::write(&file, &kubeconfig)
                 .map_err(|error| ClusterError::new(format!("write {}: {error}", file.display())))?;
-            let port = Port::take().map_err(failed)?;
+            let port = Port::take();
+            let port = port.map_err(|error| ClusterError::new(format!("start {name}: {error}")))?;
             let flags = flags(port.number(), &blueprint.keys, &file);
-            let log = estate.path().join(format!("{name}.log"));
-            let held = group.spawn_held(name, blueprint.program(tool)?, &flags, log).map_err(failed)?;
-            let client = blueprint.client(port.number(), pki::ADMIN)?;
-            Ok::<_, ClusterError>(Standby { waiting: Waiting { held, client }, port, kubeconfig })
+            let waiting = Waiting::start(tool, &flags, port.number(), blueprint, group, estate)?;
+            Ok::<_, ClusterError>(Standby { waiting, port, kubeconfig })
         };
         Ok(Self {
             controllers: start(

@@ -2,27 +2,19 @@
 //! follow (envtest's: etcd, then kube-apiserver with its default flags, until it says that it is ready).
 
 use std::path::Path;
-use std::time::Duration;
 
 use assets::{Minor, Places, Tool};
-use http::Request;
 use kube::Client;
-use tokio::time::{sleep, timeout};
 
 use super::blueprint::Blueprint;
 use super::plane::Plane;
 use super::pool::Pool;
-use super::processes::{Group, Port, Process};
+use super::processes::{Group, Port};
+use super::ready::{answers, until};
 use super::{components, etcd::Etcd, pki, provider};
 use crate::backend::{ClusterError, Missing};
 use crate::ledger;
 use crate::scenario::ClusterShape;
-
-/// How long the plain recipe may take.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// How often it is asked whether it is ready: twenty times as often as envtest does, which favours it.
-const STEP: Duration = Duration::from_millis(5);
 
 /// What control planes are made of, prepared.
 pub(crate) struct Workshop {
@@ -71,13 +63,11 @@ impl Workshop {
         Ok(Ours(plane))
     }
 
-    /// Starts one by the plain recipe: the API server says that it is ready.
+    /// Starts one by the plain recipe: the API server says that it is ready. It is asked twenty times as often as envtest
+    /// asks, which favours it.
     pub(crate) async fn start_plain(&self) -> Result<Plain, ClusterError> {
         let failed = |error: std::io::Error| ClusterError::new(format!("start a plain API server: {error}"));
-        let program = |tool: Tool| {
-            let path = self.blueprint.binaries.path(tool);
-            path.ok_or_else(|| ClusterError::new(format!("find {}", tool.name())))
-        };
+        let program = |tool: Tool| self.blueprint.program(tool);
         let folder = tempfile::Builder::new().prefix("seatrial-plain-").tempdir().map_err(failed)?;
         let held = [Port::take().map_err(failed)?, Port::take().map_err(failed)?];
         let [etcd, api] = held.each_ref().map(Port::number);
@@ -87,17 +77,13 @@ impl Workshop {
         let flags = etcd_flags(etcd, folder.path());
         let store = group.spawn("etcd", program(Tool::Etcd)?, &flags, log("etcd")).map_err(failed)?;
         let client = Etcd::new(etcd)?;
-        until(&store, async || client.name().await.is_ok()).await?;
+        until(&store, || async { client.name().await.map(drop).map_err(|error| error.to_string()) }).await?;
         let flags = api_server_flags(etcd, api, &self.blueprint.keys);
         let server = group
             .spawn("kube-apiserver", program(Tool::ApiServer)?, &flags, log("kube-apiserver"))
             .map_err(failed)?;
         let admin = self.blueprint.client(api, pki::ADMIN)?;
-        until(&server, async || {
-            let Ok(request) = Request::get("/readyz").body(Vec::new()) else { return false };
-            admin.request_text(request).await.is_ok()
-        })
-        .await?;
+        until(&server, || answers(&admin, "/readyz")).await?;
         Ok(Plain { _group: group, _folder: folder, _held: held, admin })
     }
 }
@@ -157,19 +143,4 @@ fn api_server_flags(etcd: u16, port: u16, keys: &Path) -> Vec<String> {
         format!("--service-account-signing-key-file={}", key(pki::ACCOUNTS[0])),
         format!("--service-account-key-file={}", key(pki::ACCOUNTS[1])),
     ]
-}
-
-async fn until(process: &Process, holds: impl AsyncFn() -> bool) -> Result<(), ClusterError> {
-    let asking = async {
-        while !holds().await {
-            sleep(STEP).await;
-        }
-    };
-    tokio::select! {
-        biased;
-        death = process.died() => Err(death.into()),
-        done = timeout(PATIENCE, asking) => done.map_err(|_| {
-            ClusterError::new(format!("start {}: it is not ready after {} s", process.name(), PATIENCE.as_secs()))
-        }),
-    }
 }

@@ -14,7 +14,6 @@ use super::clients::{Clients, Next, Ways};
 use super::components::{self, Ports};
 use super::estate::Estate;
 use super::etcd::{Etcd, Pulse};
-use super::pki;
 use super::processes::{Group, Port, Process};
 use super::ready::{Running, Trouble, Waiting, answers, read, until, until_or};
 use super::relay::Relay;
@@ -219,7 +218,7 @@ impl Plane {
         let services = self.blueprint.first.keys();
         let names = services.filter_map(|key| key.strip_prefix(restore::SERVICES));
         // `v1.apps`; the core group, `v1.`, is not listed among the others.
-        let groups = names.filter_map(|name| name.split_once('.')).map(|(_, group)| group);
+        let groups = names.filter_map(restore::group_of);
         let groups = groups.filter(|group| !group.is_empty()).chain(["apiregistration.k8s.io"]);
         groups.map(str::to_owned).collect()
     }
@@ -306,10 +305,6 @@ fn start_api_server(
     estate: &Estate,
     ports: Ports,
 ) -> Result<Waiting, ClusterError> {
-    let arguments = components::api_server(ports, &blueprint.keys);
-    let log = estate.path().join("kube-apiserver.log");
-    let held = group
-        .spawn_held("kube-apiserver", blueprint.program(Tool::ApiServer)?, &arguments, log)
-        .map_err(|error| ClusterError::new(format!("start kube-apiserver: {error}")))?;
-    Ok(Waiting { held, client: blueprint.client(ports.api, pki::ADMIN)? })
+    let flags = components::api_server(ports, &blueprint.keys);
+    Waiting::start(Tool::ApiServer, &flags, ports.api, blueprint, group, estate)
 }

@@ -3,11 +3,15 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use assets::Tool;
 use http::Request;
 use kube::Client;
 use tokio::time::{sleep, timeout};
 
-use super::processes::{Death, Held, Process};
+use super::blueprint::Blueprint;
+use super::estate::Estate;
+use super::pki;
+use super::processes::{Death, Group, Held, Process};
 use crate::backend::ClusterError;
 
 /// How long a component may take to come up: it takes seconds, on a crowded machine tens of seconds.
@@ -51,6 +55,22 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
+    /// Starts a component that will listen on a port.
+    pub(super) fn start(
+        tool: Tool,
+        flags: &[String],
+        port: u16,
+        blueprint: &Blueprint,
+        group: &Group,
+        estate: &Estate,
+    ) -> Result<Self, ClusterError> {
+        let name = tool.name();
+        let log = estate.path().join(format!("{name}.log"));
+        let held = group.spawn_held(name, blueprint.program(tool)?, flags, log);
+        let held = held.map_err(|error| ClusterError::new(format!("start {name}: {error}")))?;
+        Ok(Self { held, client: blueprint.client(port, pki::ADMIN)? })
+    }
+
     /// Gives it that, and it goes on.
     pub(super) async fn tell(self, text: &str) -> Running {
         Running { process: self.held.tell(text).await, client: self.client }

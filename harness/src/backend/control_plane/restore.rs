@@ -71,7 +71,7 @@ const DEFINITIONS: &str = "/registry/apiextensions.k8s.io/customresourcedefiniti
 pub(super) const SERVICES: &str = "/registry/apiregistration.k8s.io/apiservices/";
 
 /// The group in a name such as `widgets.example.com` or `v1.example.com`.
-fn group_of(name: &str) -> Option<&str> {
+pub(super) fn group_of(name: &str) -> Option<&str> {
     name.split_once('.').map(|(_, group)| group)
 }
 

@@ -149,7 +149,8 @@ impl Remote {
     /// Begins the work, as whoever `client` is. A second call changes nothing.
     ///
     /// # Errors
-    /// When its version cannot be read, or nodes or pods cannot be listed. Later failures are tried again for as long as it takes.
+    /// When its version cannot be read, or nodes or pods cannot be listed. Later failures are tried again for as long as
+    /// it takes.
     pub async fn start(&self, client: kube::Client) -> Result<(), Error> {
         let version = client.apiserver_version().await;
         let version = version.map_err(|error| Error::Version { source: Box::new(error) })?;
